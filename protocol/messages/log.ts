@@ -1,0 +1,35 @@
+/** Entries of the ledger's log: canonical JSON, hashed as RFC 6962 leaves in the order of `seq`. */
+import { utf8 } from "../bytes";
+import { jcs } from "../canonical";
+import { type Infer, integer, literal, object, optional } from "../shape";
+import { hex32, name, time } from "./common";
+
+export const LOG_KINDS = [
+  "descriptor",
+  "revoke",
+  "run",
+  "attempt",
+  "commit",
+  "failure",
+  "cancel",
+  "expire",
+  "close",
+] as const;
+
+export const logEntry = object({
+  v: literal(1),
+  seq: integer(0, Number.MAX_SAFE_INTEGER),
+  kind: literal(...LOG_KINDS),
+  pipelineUid: hex32,
+  /** What is recorded: jwsDigest (descriptor, revoke, run, cancel), receiptDigest (commit, failure), jwsDigest of the claim (attempt), the run (expire, close). */
+  digest: hex32,
+  run: optional(hex32),
+  step: optional(name),
+  shard: optional(integer(0, 999)),
+  attempt: optional(integer(1, 1_000_000)),
+  /** SHA-256 of canonical JSON of the commit's {outputs, log, releases}: binds what the receipt does not hold. */
+  content: optional(hex32),
+  at: time,
+});
+export type LogEntry = Infer<typeof logEntry>;
+export const leafBytes = (entry: LogEntry): Uint8Array => utf8(jcs(entry));

@@ -1,0 +1,69 @@
+/** Run request (JWS `sealflow-run+jwt`, signed by a run key): runId = SHA-256 of its compact text. */
+import { NAME } from "../names";
+import { type Infer, literal, nullable, object, record } from "../shape";
+import { hex32, jwe, jws, key32, nonce32, reason, size, time } from "./common";
+
+export const runRequest = object({
+  v: literal(1),
+  pipelineUid: hex32,
+  /** jwsDigest of the version. */
+  descriptor: hex32,
+  /** Which of the descriptor's runKeys signed. */
+  runKey: key32,
+  /** Pipeline input → ciphertext digest; must equal the descriptor's. */
+  inputs: record(NAME, hex32, 1000),
+  /** Step → JWE (context `sealflow-parameters|<pipelineUid>|<step>`) of canonical JSON parameters. */
+  parameters: record(NAME, jwe, 5000),
+  nonce: nonce32,
+  /** Last ledger head the requester saw (JWS); null only if none ever. */
+  head: nullable(jws),
+  issuedAt: time,
+  /** The request must reach the ledger before this time. */
+  expiresAt: time,
+});
+export type RunRequest = Infer<typeof runRequest>;
+
+/** JWE context of a step's parameters. */
+export const parameterContext = (pipelineUid: string, step: string): string =>
+  `sealflow-parameters|${pipelineUid}|${step}`;
+/** JWE context of the run secret in a claim answer; `claim` = jwsDigest of the claim. */
+export const runSecretContext = (run: string, claim: string): string => `sealflow-run-secret|${run}|${claim}`;
+export const releaseContext = (run: string, release: string): string => `sealflow-release|${run}|${release}`;
+
+/** JWS `sealflow-cancel+jwt`, by a run key or the owner. */
+export const cancelRequest = object({
+  v: literal(1),
+  pipelineUid: hex32,
+  run: hex32,
+  /** Signer: a run key or the owner's key. */
+  by: key32,
+  reason,
+  nonce: nonce32,
+  issuedAt: time,
+});
+export type CancelRequest = Infer<typeof cancelRequest>;
+
+/** Bearer token for reads, JWS `sealflow-read+jwt`, by a run key or the owner of the pipeline. */
+export const readToken = object({
+  v: literal(1),
+  pipelineUid: hex32,
+  by: key32,
+  issuedAt: time,
+  /** At most 15 minutes after issuedAt. */
+  expiresAt: time,
+  nonce: nonce32,
+});
+export type ReadToken = Infer<typeof readToken>;
+
+/** Asks for an upload URL of a dataset object, JWS `sealflow-upload+jwt`, by the owner key inside. */
+export const uploadRequest = object({
+  v: literal(1),
+  ownerPublicKey: key32,
+  action: literal("put", "delete"),
+  /** SHA-256 of the ciphertext; the object becomes `datasets/<digest>`. */
+  digest: hex32,
+  size,
+  issuedAt: time,
+  nonce: nonce32,
+});
+export type UploadRequest = Infer<typeof uploadRequest>;
