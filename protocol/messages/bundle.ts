@@ -1,7 +1,7 @@
 /** What one step's guest gets from the KBS: owner-signed, JWS `sealflow-bundle+jwt`. */
 import { NAME } from "../names";
 import { type Infer, literal, object, record } from "../shape";
-import { EDGE, hex32, key32, name, pem, secret32, url } from "./common";
+import { EDGE, hex32, identity, key32, name, pem, secret32, url } from "./common";
 import { program } from "./program";
 
 export const bundle = object({
@@ -10,7 +10,7 @@ export const bundle = object({
   program,
   blind: secret32,
   ns: name,
-  identity: hex32,
+  identity,
   /** Ed25519 seed with which claims, commits and receipts are signed. */
   signingSeed: secret32,
   /** X25519 seed that opens this step's parameters in a run request. */

@@ -3,6 +3,12 @@ import { HEX32, NAME } from "../names";
 import { integer, list, literal, object, optional, record, text } from "../shape";
 
 export const hex32 = text({ pattern: HEX32, what: "64 lower-case hex digits", max: 64 });
+/** Initdata digest as the platform reports it, hex: SNP and vTPM 32 bytes, TDX 48. */
+export const identity = text({
+  pattern: /^(?:[0-9a-f]{64}|[0-9a-f]{96})$/,
+  what: "an initdata digest (64 or 96 hex digits)",
+  max: 96,
+});
 export const name = text({ pattern: NAME, what: "a name ([a-z0-9-], 1 to 40)", max: 40 });
 /** Raw 32-byte public key, Ed25519 or X25519 by its place. */
 export const key32 = text({ pattern: /^[A-Za-z0-9_-]{43}$/, what: "a 32-byte key in base64url", max: 43 });

@@ -1,12 +1,12 @@
 /** The public, owner-signed description of one pipeline version: JWS `sealflow-descriptor+jwt`. */
 import { NAME } from "../names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../shape";
-import { edge, format, hex32, inputs, key32, name, nonce32, outputs, reason, size } from "./common";
+import { edge, format, hex32, identity, inputs, key32, name, nonce32, outputs, reason, size } from "./common";
 import { limits } from "./program";
 
 export const descriptorStep = object({
   programId: hex32,
-  identity: hex32,
+  identity,
   /** jwsDigest of the bundle. */
   bundle: hex32,
   /** Ed25519, verifies claims, commits and receipts. */

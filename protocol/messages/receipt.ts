@@ -8,7 +8,7 @@ import { jcs } from "../canonical";
 import { publicKey, sha256hex, signEd25519, verifyEd25519 } from "../crypto";
 import { ProtocolError } from "../errors";
 import { type Infer, integer, list, literal, object, optional, parse, record, text } from "../shape";
-import { EDGE, edge, format, hex32, jws, name, reason } from "./common";
+import { EDGE, edge, format, hex32, identity, jws, name, reason } from "./common";
 
 export const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 export const PREDICATE_TYPE = "https://sealflow.dev/receipt/v1";
@@ -50,7 +50,7 @@ export const predicate = object({
   shard: integer(0, 999),
   attempt: integer(1, 1_000_000),
   programId: hex32,
-  identity: hex32,
+  identity,
   inputs: list(receiptInput, 5000),
   /** SHA-256 of the parameters' JWE text; of the empty text when there are none. */
   parameters: hex32,
