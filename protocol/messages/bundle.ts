@@ -1,7 +1,7 @@
 /** What one step's guest gets from the KBS: owner-signed, JWS `sealflow-bundle+jwt`. */
 import { NAME } from "../names";
 import { type Infer, literal, object, record } from "../shape";
-import { EDGE, hex32, identity, key32, name, pem, secret32, url } from "./common";
+import { EDGE, identity, key32, name, pem, secret32, url } from "./common";
 import { program } from "./program";
 
 export const bundle = object({
