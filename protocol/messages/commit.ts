@@ -12,12 +12,12 @@ export const commit = object({
   shard: integer(0, 999),
   attempt: integer(1, 1_000_000),
   programId: hex32,
-  /** `failed`: the receipt says how; nothing is counted, outputs and releases are empty. */
+  /** `failed`: the receipt says how; nothing is counted, outputs are empty, and releases hold `log` alone. */
   outcome: literal("ok", "failed"),
   outputs: record(NAME, objectRef, 200),
   log: objectRef,
   receipt: dsse,
-  /** Release → recipient → JWE of the object key (context `sealflow-release|<run>|<release>`). */
+  /** Release → recipient → JWE of the object key (context `releaseContext`); and `log` → `owner`, see docs/design/spine.md. */
   releases: record(NAME, record(NAME, jwe, 100), 100),
   nonce: nonce32,
 });

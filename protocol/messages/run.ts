@@ -29,6 +29,10 @@ export const parameterContext = (pipelineUid: string, step: string): string =>
 /** JWE context of the run secret in a claim answer; `claim` = jwsDigest of the claim. */
 export const runSecretContext = (run: string, claim: string): string => `sealflow-run-secret|${run}|${claim}`;
 export const releaseContext = (run: string, release: string): string => `sealflow-release|${run}|${release}`;
+/** Reserved release of every attempt's log, to `owner` only: `commit.releases.log`. No pipeline may name a release so. */
+export const LOG_RELEASE = "log";
+/** The log's place in `releaseContext`: not a valid name, so no release of a pipeline can stand in for it. */
+export const logRelease = (step: string, shard: number, attempt: number): string => `log:${step}:${shard}:${attempt}`;
 
 /** JWS `sealflow-cancel+jwt`, by a run key or the owner. */
 export const cancelRequest = object({
