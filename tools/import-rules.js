@@ -1,0 +1,52 @@
+/**
+ * Which top folder may import what (docs/design: folders are trust domains). One row per folder:
+ * - own: folders of ours, or parts of them, besides the folder itself
+ * - npm: packages by name; "any" = every dependency but Pulumi's
+ * - node: Node's built-in modules; "any" = all
+ */
+
+const PULUMI = ["@pulumi/pulumi"];
+/** Built-ins of a folder that is computation over bytes it is given. */
+const PURE = ["node:assert", "node:buffer", "node:crypto", "node:util"];
+/** The same, plus reading texts that lie beside the code. */
+const READS_OWN_FILES = [...PURE, "node:fs", "node:path"];
+
+/** @type {Record<string, {own: string[], npm: string[] | "any", node: string[] | "any"}>} */
+const RULES = {
+  protocol: { own: [], npm: ["jose", "canonicalize"], node: PURE },
+  model: { own: ["protocol"], npm: ["ajv"], node: READS_OWN_FILES },
+  policy: {
+    own: ["protocol", "model"],
+    npm: ["ajv", "fflate", "smol-toml", "@open-policy-agent/opa-wasm"],
+    node: READS_OWN_FILES,
+  },
+  guest: { own: ["protocol"], npm: [], node: "any" },
+  "relying-party": { own: ["protocol", "policy"], npm: "any", node: "any" },
+  owner: { own: ["protocol", "model", "policy"], npm: "any", node: "any" },
+  untrusted: { own: ["protocol", "policy"], npm: "any", node: "any" },
+  resources: { own: ["model"], npm: PULUMI, node: ["node:path", "node:util"] },
+  provider: {
+    own: [
+      "protocol",
+      "model",
+      "policy",
+      "owner",
+      "untrusted",
+      "relying-party/kbs-client",
+      "relying-party/ledger-client",
+    ],
+    npm: [...PULUMI, "@grpc/grpc-js", "google-protobuf"],
+    node: "any",
+  },
+  components: { own: ["model", "policy", "resources"], npm: PULUMI, node: ["node:fs", "node:path", "node:util"] },
+  "policy-pack": { own: ["model", "policy", "resources"], npm: [...PULUMI, "@pulumi/policy"], node: ["node:path"] },
+  "index.ts": { own: ["model", "resources", "components"], npm: [], node: [] },
+  stacks: { own: ["components", "resources", "sealflow"], npm: PULUMI, node: ["node:fs", "node:path"] },
+  cli: {
+    own: ["protocol", "model", "policy", "guest", "relying-party", "owner", "untrusted", "resources", "provider"],
+    npm: [...PULUMI, "any"],
+    node: "any",
+  },
+};
+
+module.exports = { RULES };

@@ -1,0 +1,94 @@
+/**
+ * The whole check: type check, lint, import directions, tests. Its last line is "N passed, N failed[, N skipped]".
+ * `*.slow.test.ts` (they run the engine, build images, start services) come after the others, one at a time, so that
+ * nothing starves on two cores; the quick run leaves them out.
+ */
+
+const { spawnSync } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+
+/** @returns {number} exit code of tsc over the whole tree */
+function typeCheck(root) {
+  return tool(root, "typescript/bin/tsc", ["-p", "."]);
+}
+
+/** @returns {number} exit code of formatter and linter, then of the import check */
+function lint(root) {
+  const style = tool(root, "@biomejs/biome/bin/biome", ["check", "--error-on-warnings", "--no-errors-on-unmatched"]);
+  const imports = require("./imports.js").main(root);
+  return style || imports;
+}
+
+/**
+ * @param {{root: string, quick: boolean, args: string[]}} options `args` go to jest (a path pattern, `-t name` ...) and
+ *   then only jest runs
+ * @returns {number} exit code, 0 only when every check and every test passed
+ */
+function test({ root, quick, args }) {
+  require("./build.js").build({ root, log: (line) => console.error(line) });
+  const checks =
+    args.length > 0 ? [] : [named("type check", () => typeCheck(root)), named("lint and imports", () => lint(root))];
+  const failedChecks = checks.filter((check) => check.run() !== 0).map((check) => check.name);
+
+  const totals = { passed: 0, failed: 0, skipped: 0 };
+  let jestCode = 0;
+  const rounds = [["--maxWorkers=2", "--testPathIgnorePatterns=\\.slow\\.test\\.ts$"]];
+  if (!quick) rounds.push(["--runInBand", "--testMatch=**/*.slow.test.ts"]);
+  for (const round of rounds) jestCode = jestRound(root, round, args, totals) || jestCode;
+
+  for (const name of failedChecks) console.log(`failed: ${name}`);
+  totals.failed += failedChecks.length;
+  totals.passed += checks.length - failedChecks.length;
+  const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
+  console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+  return jestCode !== 0 || totals.failed > 0 || totals.passed === 0 ? 1 : 0;
+}
+
+/** One jest run; adds its counts to `totals`. A suite that cannot even load counts as one failure. */
+function jestRound(root, round, args, totals) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "sealflow-test-"));
+  const report = path.join(folder, "report.json");
+  try {
+    const code = tool(root, "jest/bin/jest.js", [
+      "--json",
+      `--outputFile=${report}`,
+      "--passWithNoTests",
+      ...round,
+      ...args,
+    ]);
+    const result = JSON.parse(fs.readFileSync(report, "utf8"));
+    totals.passed += result.numPassedTests;
+    totals.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
+    totals.skipped += result.numPendingTests + result.numTodoTests;
+    return code;
+  } catch (error) {
+    console.error(`jest wrote no report: ${error.message}`);
+    totals.failed += 1;
+    return 1;
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function named(name, run) {
+  return {
+    name,
+    run: () => {
+      console.error(`${name} ...`);
+      return run();
+    },
+  };
+}
+
+/** Runs a tool of node_modules under this Node. Its standard output goes to standard error: ours ends in one line. */
+function tool(root, file, args) {
+  const result = spawnSync(process.execPath, [path.join(root, "node_modules", file), ...args], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
+  return result.status ?? 1;
+}
+
+module.exports = { test, lint, typeCheck };
