@@ -1,0 +1,4 @@
+export * from "./errors";
+export * from "./facts";
+export * from "./jwk";
+export * from "./root";

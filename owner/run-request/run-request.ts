@@ -1,0 +1,130 @@
+/** What a caller with a run key signs: run requests, cancellations, read tokens. The root is not needed for any. */
+import { createHash, type KeyObject } from "node:crypto";
+import { base64url, utf8 } from "../../protocol/bytes";
+import { jcs } from "../../protocol/canonical";
+import { rawPublic } from "../../protocol/crypto";
+import { SealflowError } from "../../protocol/errors";
+import { sealTo } from "../../protocol/jwe";
+import { jwsDigest, signJws } from "../../protocol/jws";
+import {
+  type CancelRequest,
+  cancelRequest,
+  type Descriptor,
+  parameterContext,
+  type ReadToken,
+  type RunRequest,
+  readToken,
+  runRequest,
+} from "../../protocol/messages";
+import { parse } from "../../protocol/shape";
+
+/** Append only. RUN_KEY: the key may not open runs of this version. RUN_PARAMETERS: parameters for a step that does not exist, or not an object. */
+export type RunRequestCode = "RUN_KEY" | "RUN_PARAMETERS";
+export class RunRequestError extends SealflowError<RunRequestCode> {}
+
+/** A request that has not reached the ledger by then is void. */
+const REQUEST_SECONDS = 600;
+const READ_SECONDS = 900;
+
+export interface RunRequestOptions {
+  /** The version to run, as signed and as verified. */
+  readonly token: string;
+  readonly descriptor: Descriptor;
+  readonly runKey: KeyObject;
+  /** Step → parameters (a JSON object); they leave encrypted to that step alone. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Last head of the ledger that the caller saw (JWS); null if none. */
+  readonly head: string | null;
+  readonly now: Date;
+  /** 32 fresh bytes: makes the run id unique. */
+  readonly random: Uint8Array;
+}
+
+/** @returns compact JWS and run id. @throws RunRequestError. */
+export async function openRunRequest(options: RunRequestOptions): Promise<{ token: string; run: string }> {
+  const { descriptor, runKey, parameters = {} } = options;
+  const by = rawPublic(runKey);
+  if (!descriptor.runKeys.includes(by)) {
+    throw new RunRequestError(
+      "RUN_KEY",
+      `run key ${by} may not open runs of "${descriptor.name}": its descriptor does not list it`,
+    );
+  }
+  const issuedAt = seconds(options.now);
+  const content: RunRequest = {
+    v: 1,
+    pipelineUid: descriptor.pipelineUid,
+    descriptor: jwsDigest(options.token),
+    runKey: by,
+    inputs: Object.fromEntries(Object.entries(descriptor.datasets).map(([name, { digest }]) => [name, digest])),
+    parameters: await sealParameters(descriptor, parameters),
+    nonce: base64url(options.random),
+    head: options.head,
+    issuedAt,
+    expiresAt: issuedAt + REQUEST_SECONDS,
+  };
+  const token = await signJws("sealflow-run+jwt", parse(runRequest, content, "run request"), runKey);
+  return { token, run: runIdOf(token) };
+}
+
+/** runId = SHA-256 of the request's compact text, hex. */
+export const runIdOf = (request: string): string => createHash("sha256").update(utf8(request)).digest("hex");
+
+async function sealParameters(descriptor: Descriptor, parameters: Readonly<Record<string, unknown>>) {
+  const sealed: Record<string, string> = {};
+  const problems: string[] = [];
+  for (const [step, value] of Object.entries(parameters)) {
+    const known = Object.hasOwn(descriptor.steps, step) ? descriptor.steps[step] : undefined;
+    if (!known) problems.push(`no step is called "${step}" (there are ${Object.keys(descriptor.steps).join(", ")})`);
+    else if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      problems.push(`parameters of "${step}" must be an object`);
+    } else {
+      sealed[step] = await sealTo(known.parameterKey, parameterContext(descriptor.pipelineUid, step), utf8(jcs(value)));
+    }
+  }
+  if (problems.length > 0) throw new RunRequestError("RUN_PARAMETERS", problems.join("; "));
+  return sealed;
+}
+
+/** Token for reads, by a run key or the owner's key; valid 15 minutes. @param random 32 fresh bytes. */
+export async function signReadToken(
+  pipelineUid: string,
+  key: KeyObject,
+  now: Date,
+  random: Uint8Array,
+): Promise<string> {
+  const issuedAt = seconds(now);
+  const content: ReadToken = {
+    v: 1,
+    pipelineUid,
+    by: rawPublic(key),
+    issuedAt,
+    expiresAt: issuedAt + READ_SECONDS,
+    nonce: base64url(random),
+  };
+  return signJws("sealflow-read+jwt", parse(readToken, content, "read token"), key);
+}
+
+export interface CancelOptions {
+  readonly pipelineUid: string;
+  readonly run: string;
+  readonly reason: string;
+  readonly now: Date;
+  /** 32 fresh bytes. */
+  readonly random: Uint8Array;
+}
+
+export async function signCancel(options: CancelOptions, key: KeyObject): Promise<string> {
+  const content: CancelRequest = {
+    v: 1,
+    pipelineUid: options.pipelineUid,
+    run: options.run,
+    by: rawPublic(key),
+    reason: options.reason,
+    nonce: base64url(options.random),
+    issuedAt: seconds(options.now),
+  };
+  return signJws("sealflow-cancel+jwt", parse(cancelRequest, content, "cancellation"), key);
+}
+
+const seconds = (now: Date): number => Math.floor(now.getTime() / 1000);

@@ -1,0 +1,3 @@
+export * from "./derive";
+export * from "./errors";
+export * from "./plan";
