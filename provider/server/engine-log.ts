@@ -1,0 +1,57 @@
+/** Messages to the engine's display. A message that cannot be delivered is dropped: logging never fails an operation. */
+import { credentials } from "@grpc/grpc-js";
+import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
+import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
+import type { Log } from "./context";
+
+export interface EngineLog {
+  /** The log of one resource. */
+  readonly of: (urn: string) => Log;
+  readonly connect: (address: string) => void;
+  readonly close: () => void;
+}
+
+/** At most one status line per resource in this many milliseconds; the last one always goes out. */
+const STATUS_INTERVAL_MS = 250;
+
+export function createEngineLog(): EngineLog {
+  let client: EngineClient | undefined;
+  const send = (urn: string, severity: LogSeverity, message: string, ephemeral: boolean) => {
+    if (!client) return;
+    const request = new LogRequest();
+    request.setUrn(urn);
+    request.setSeverity(severity);
+    request.setMessage(message);
+    request.setEphemeral(ephemeral);
+    client.log(request, () => {});
+  };
+  const close = () => {
+    client?.close();
+    client = undefined;
+  };
+  return {
+    connect(address) {
+      close();
+      client = new EngineClient(address, credentials.createInsecure());
+    },
+    of(urn) {
+      let last = 0;
+      let waiting: NodeJS.Timeout | undefined;
+      return {
+        status(message) {
+          clearTimeout(waiting);
+          const emit = () => {
+            last = Date.now();
+            send(urn, LogSeverity.INFO, message, true);
+          };
+          const wait = last + STATUS_INTERVAL_MS - Date.now();
+          if (wait <= 0) emit();
+          else waiting = setTimeout(emit, wait).unref();
+        },
+        info: (message) => send(urn, LogSeverity.INFO, message, false),
+        warn: (message) => send(urn, LogSeverity.WARNING, message, false),
+      };
+    },
+    close,
+  };
+}

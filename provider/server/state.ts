@@ -1,0 +1,26 @@
+/** Between the engine's values (secrets, unknowns) and a resource's plain inputs and outputs. */
+import type { AnyDefinition, PlainValues } from "./definition";
+import { plain, secret, UNKNOWN, type Values } from "./values";
+
+/** Outputs as the engine stores them. */
+export function markOutputs(definition: AnyDefinition, outputs: PlainValues): Values {
+  const marked: Values = {};
+  for (const [name, field] of Object.entries(definition.outputs)) {
+    const value = outputs[name];
+    if (value === undefined) continue;
+    marked[name] = field.secret ? secret(value) : value;
+  }
+  return marked;
+}
+
+/** What a preview shows: the old value where an update cannot change it, unknown elsewhere. */
+export function previewOutputs(definition: AnyDefinition, olds?: Values): Values {
+  const preview: Values = {};
+  for (const [name, field] of Object.entries(definition.outputs)) {
+    const old = olds?.[name];
+    preview[name] = field.stable && old !== undefined ? old : field.secret ? secret(UNKNOWN) : UNKNOWN;
+  }
+  return preview;
+}
+
+export const plainValues = (values: Values): PlainValues => plain(values) as PlainValues;

@@ -1,0 +1,39 @@
+import * as pulumi from "@pulumi/pulumi";
+import { type KeySource, type KeysReference, keysReference } from "./keys-reference";
+
+export interface PipelineKeysArgs {
+  /** Name of the pipeline: [a-z0-9-], at most 40 characters. */
+  pipeline: pulumi.Input<string>;
+  /** @default the stack's name */
+  stack?: pulumi.Input<string>;
+  /** Where the root secret lives. @default { kind: "state" }: minted by the provider, encrypted in Pulumi's state */
+  source?: pulumi.Input<KeySource>;
+  /** Write run key and release key to `.sealflow/keys/<stack>/`, for this machine's user only. @default false */
+  keyFiles?: pulumi.Input<boolean>;
+}
+
+/** The root secret of one pipeline. Losing it loses everything that was sealed with it. */
+export class PipelineKeys extends pulumi.CustomResource {
+  declare readonly pipeline: pulumi.Output<string>;
+  declare readonly stack: pulumi.Output<string>;
+  declare readonly fingerprint: pulumi.Output<string>;
+  declare readonly generation: pulumi.Output<number>;
+  declare readonly pipelineUid: pulumi.Output<string>;
+  declare readonly ns: pulumi.Output<string>;
+  /** Ed25519, base64url; `verify` takes it from here. */
+  declare readonly ownerPublicKey: pulumi.Output<string>;
+  declare readonly stackUuid: pulumi.Output<string>;
+  /** A secret; undefined when the source is not `state`. */
+  declare readonly root: pulumi.Output<string | undefined>;
+  declare readonly keyFiles: pulumi.Output<boolean>;
+  /** What sealing resources take as `keys`. */
+  readonly reference: KeysReference;
+
+  constructor(name: string, args: PipelineKeysArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = { fingerprint: undefined, generation: undefined, pipelineUid: undefined, ns: undefined };
+    const more = { ownerPublicKey: undefined, stackUuid: undefined, root: undefined };
+    const inputs = { ...args, stack: args.stack ?? pulumi.getStack() };
+    super("sealflow:index:PipelineKeys", name, { ...outputs, ...more, ...inputs }, opts);
+    this.reference = keysReference(this, args.source);
+  }
+}
