@@ -1,0 +1,11 @@
+export { cacheRoot } from "./cache";
+export { type EnsureEngineOptions, ensureEngine } from "./engine";
+export {
+  type ProjectEnvironmentOptions,
+  type PulumiResult,
+  projectEnvironment,
+  type RunPulumiOptions,
+  runPulumi,
+} from "./home";
+export { packageRoot } from "./package-root";
+export { type Engine, EngineError, type EngineProgress, type EngineSource, type OnProgress } from "./types";

@@ -1,0 +1,30 @@
+import { SealflowError } from "../../protocol/errors";
+
+/** Where an engine came from. */
+export type EngineSource = "path" | "cache" | "official" | "built";
+
+export interface Engine {
+  /** Folder whose `bin/` holds the engine: the `root` of the Automation API's PulumiCommand. */
+  root: string;
+  /** Absolute path of the executable. */
+  pulumi: string;
+  /** Folder with our own language host, for an engine that has none beside it; goes behind the engine on PATH. */
+  hosts: string | undefined;
+  /** For example "3.259.0". */
+  version: string;
+  source: EngineSource;
+}
+
+/** What ensureEngine is doing; one event per line worth showing. */
+export interface EngineProgress {
+  phase: "search" | "official" | "download" | "compile" | "install" | "wait";
+  message: string;
+  /** Seconds since the search began. */
+  elapsed: number;
+}
+
+export type OnProgress = (event: EngineProgress) => void;
+
+/** Append only. ENGINE_UNAVAILABLE: no source worked; install one of those the message lists, then retry. */
+export type EngineCode = "ENGINE_UNAVAILABLE";
+export class EngineError extends SealflowError<EngineCode> {}
