@@ -40,6 +40,7 @@ export async function verifyJws<T>(typ: JwsType, token: string, key: KeyObject, 
     throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
   }
   if (header.typ !== typ) throw new ProtocolError("TYPE", `expected a ${typ}`);
+  requireCanonicalSignature(typ, token);
   let payload: Uint8Array;
   try {
     ({ payload } = await compactVerify(token, key, { algorithms: ["EdDSA"] }));
@@ -47,6 +48,18 @@ export async function verifyJws<T>(typ: JwsType, token: string, key: KeyObject, 
     throw new ProtocolError("SIGNATURE", `${typ}: signature does not verify`, { cause });
   }
   return parse(shape, decodeJson(payload, typ), typ);
+}
+
+/**
+ * The signature's base64url has unused bits that decoders skip; texts that differ only there would all verify, and each
+ * would be another run id or digest.
+ */
+function requireCanonicalSignature(typ: JwsType, token: string): void {
+  try {
+    fromBase64url(token.split(".")[2] ?? "");
+  } catch (cause) {
+    throw new ProtocolError("SIGNATURE", `${typ}: signature is not canonical base64url`, { cause });
+  }
 }
 
 /** Reads without verifying: only to learn which key to verify with. Name the result `unverified…`. */

@@ -1,0 +1,37 @@
+import { privateKey, publicKey, rawPublic } from "../../protocol/crypto";
+import { jwsDigest, signJws, verifyJws } from "../../protocol/jws";
+import { integer, object } from "../../protocol/shape";
+
+const key = privateKey("Ed25519", new Uint8Array(32).fill(7));
+const verifier = publicKey("Ed25519", rawPublic(key));
+const shape = object({ n: integer(0, 10) });
+const read = (token: string) => verifyJws("sealflow-run+jwt", token, verifier, shape);
+
+test("no other text verifies: not even one whose signature differs in unused base64 bits alone", async () => {
+  const token = await signJws("sealflow-run+jwt", { n: 1 }, key);
+  expect(await read(token)).toEqual({ n: 1 });
+  const digests = new Set([jwsDigest(token)]);
+  for (let at = 0; at < token.length; at++) {
+    for (const other of "AEIQgwBx_-") {
+      if (token[at] === other) continue;
+      const changed = token.slice(0, at) + other + token.slice(at + 1);
+      digests.add(jwsDigest(changed));
+      await expect(read(changed)).rejects.toMatchObject({ name: "ProtocolError" });
+    }
+  }
+  expect(digests.size).toBeGreaterThan(token.length);
+});
+
+test("a message of another type, or with another key, is refused", async () => {
+  const token = await signJws("sealflow-cancel+jwt", { n: 1 }, key);
+  await expect(read(token)).rejects.toMatchObject({ code: "TYPE" });
+  const stranger = privateKey("Ed25519", new Uint8Array(32).fill(8));
+  await expect(read(await signJws("sealflow-run+jwt", { n: 1 }, stranger))).rejects.toMatchObject({
+    code: "SIGNATURE",
+  });
+});
+
+test("a signed message of another shape is refused, with the place", async () => {
+  const token = await signJws("sealflow-run+jwt", { n: 11, m: 1 }, key);
+  await expect(read(token)).rejects.toMatchObject({ code: "SHAPE", message: expect.stringMatching(/"m".*\.n:/s) });
+});
