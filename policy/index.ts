@@ -1,0 +1,111 @@
+/** Everything that the identity of a step rests on, from public facts only. */
+import { jcsDigest } from "../protocol/canonical";
+import type { Tee } from "../protocol/rcar";
+import { agentPolicyText, agentRules, policyDataOf } from "./agent/text";
+import { PolicyError } from "./errors";
+import { type GuestConfigArgs, guestConfig } from "./guest-config";
+import { algorithmOf, annotationOf, identityOf, renderInitdata } from "./initdata/document";
+
+export { fillDefaults } from "./agent/defaults";
+export { type AgentPolicy, type Decision, loadAgentPolicy } from "./agent/evaluate";
+export { containerRequest, type PodIdentity, type PodRequests, podRequests } from "./agent/requests";
+export {
+  agentPolicyText,
+  CONTAINER_NAME,
+  dataOfPolicyText,
+  RUNNER_ARGV,
+  RUNNER_CAPABILITIES,
+  SCRATCH_PATHS,
+} from "./agent/text";
+export { type PolicyCode, PolicyError } from "./errors";
+export { type GuestConfigArgs, guestConfig } from "./guest-config";
+export { initdataClaims } from "./initdata/claims";
+export {
+  algorithmOf,
+  INITDATA_ANNOTATION,
+  type Initdata,
+  identityOf,
+  initdataDigest,
+  parseInitdata,
+  parseInitdataAnnotation,
+  renderInitdata,
+  reportedInitdata,
+} from "./initdata/document";
+export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
+export {
+  attestationPolicy,
+  CPU_POLICY_ID,
+  GRANT_CLAIM,
+  type GrantArgs,
+  type GrantValue,
+  grantId,
+  grantValue,
+  REVOKED,
+  resourcePolicy,
+  TRUSTEE_POLICIES,
+  type TrusteePolicy,
+  type TrusteePolicyName,
+  trusteePolicy,
+} from "./trustee/index";
+
+export interface StepGuestArgs extends GuestConfigArgs {
+  readonly tee: Tee;
+  /** `<host>/<name>@sha256:<digest>`. */
+  readonly imageReference: string;
+  /** `<ns>/step/<programId>`. */
+  readonly resource: string;
+  /** Allows logs and exec in the guest; refused for every TEE but `sample`. */
+  readonly debug?: boolean;
+  /** Longest annotation the platform takes, characters; default 65 536. */
+  readonly maxAnnotation?: number;
+}
+
+export interface StepGuest {
+  /** TOML text. */
+  readonly initdata: string;
+  /** Initdata digest as the platform reports it, lower-case hex. */
+  readonly identity: string;
+  /** gzip, base64: the pod annotation. */
+  readonly annotation: string;
+}
+
+/** The guest of one step. Deterministic. @throws PolicyError. */
+export function stepGuest(args: StepGuestArgs): StepGuest {
+  const { tee, imageReference, resource, debug = false, maxAnnotation = 65_536 } = args;
+  if (debug && tee !== "sample") {
+    throw new PolicyError(
+      "AGENT_POLICY",
+      `debug: logs and exec would open guests of ${tee}; only the simulated platform has it`,
+    );
+  }
+  const { aa, cdh } = guestConfig(args);
+  const algorithm = algorithmOf(tee);
+  const policy = agentPolicyText({ imageReference, resource, debug });
+  const initdata = renderInitdata({ algorithm, data: { "aa.toml": aa, "cdh.toml": cdh, "policy.rego": policy } });
+  const annotation = annotationOf(initdata);
+  if (annotation.length > maxAnnotation) {
+    throw new PolicyError(
+      "TOO_LARGE",
+      `initdata: ${annotation.length} characters, the platform takes ${maxAnnotation}`,
+    );
+  }
+  return { initdata, identity: identityOf(tee, initdata, algorithm), annotation };
+}
+
+const ANY_IMAGE = `image.invalid/any@sha256:${"0".repeat(64)}`;
+const ANY_RESOURCE = "any/step/any";
+
+/**
+ * Digest of everything in a step's initdata that is not its own: policy rules and constants, aa.toml, cdh.toml. Part of
+ * programId, so a guest of other rules or of another KBS is another program.
+ */
+export function guestDigest(args: GuestConfigArgs): string {
+  const { aa, cdh } = guestConfig(args);
+  return jcsDigest({
+    v: 1,
+    aa,
+    cdh,
+    rules: agentRules(),
+    data: policyDataOf({ imageReference: ANY_IMAGE, resource: ANY_RESOURCE }),
+  });
+}
