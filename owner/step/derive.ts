@@ -23,6 +23,7 @@ import {
 } from "../../protocol/keys";
 import { type Bundle, bundle, type DescriptorStep, type Program, program, programId } from "../../protocol/messages";
 import { bundlePath, edgeName, imageKeyPath, parseEdgeName } from "../../protocol/names";
+import type { Tee } from "../../protocol/rcar";
 import { parse } from "../../protocol/shape";
 import { StepError } from "./errors";
 import type { SealedImageFacts, StepConnection, StepPlan } from "./plan";
@@ -34,7 +35,7 @@ export interface DeriveStepOptions {
   readonly image: SealedImageFacts;
   readonly connection: StepConnection;
   /** TEE of the grant; `sample` is the simulated one. */
-  readonly tee: string;
+  readonly tee: Tee;
   /** Pipeline input → dataset id, at least for the inputs that this step reads. */
   readonly datasets: Readonly<Record<string, string>>;
   /** Recipient name → raw X25519 key; must have `owner`. */
