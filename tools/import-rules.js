@@ -18,7 +18,7 @@ const RULES = {
   policy: {
     own: ["protocol", "model"],
     npm: ["ajv", "fflate", "smol-toml", "@open-policy-agent/opa-wasm"],
-    node: READS_OWN_FILES,
+    node: [...READS_OWN_FILES, "node:zlib"],
   },
   guest: { own: ["protocol"], npm: [], node: "any" },
   "relying-party": { own: ["protocol", "policy"], npm: "any", node: "any" },
