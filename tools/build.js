@@ -1,16 +1,19 @@
 /**
- * Compiles the product to dist/ and bundles the guest runner. Usage: node tools/build.js [--force] [--quiet]
+ * Compiles the product to dist/ and bundles the guest runner. Usage: node tools/build.js [--force] [--quiet] [--types]
  *
  * - TypeScript of the product folders -> CommonJS, ES2023, with source maps, one file per file (@swc/core).
  * - Data files beside it (Rego, WebAssembly, JSON ...) are copied.
  * - guest/main.ts -> dist/guest/runner.js: one file, only Node built-ins outside (esbuild). guest/ has no other output,
  *   because nothing outside the guest may import it.
  *
+ * With --types (before the package is published) also the type declarations of the public interface (tsc).
+ *
  * dist/.build.json remembers the SHA-256 of every input, so a build without changes reads and hashes, no more. Files are
  * written beside their place and renamed, and the output depends on the input alone: a reader never sees half a file,
  * and two builds at once end in the same tree. The lock only saves double work.
  */
 
+const { execFileSync } = require("node:child_process");
 const crypto = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
@@ -182,6 +185,12 @@ function bundleGuest(root, dist, stamp, now, log) {
   return 1;
 }
 
+/** Declarations of index.ts and what it exports, for users who compile against the package. */
+function declareTypes(root) {
+  const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.types.json"], { cwd: root, stdio: ["ignore", 2, 2] });
+}
+
 function listFiles(root, folder) {
   const files = [];
   const walk = (dir) => {
@@ -287,10 +296,9 @@ module.exports = { build };
 if (require.main === module) {
   const args = process.argv.slice(2);
   try {
-    build({
-      force: args.includes("--force"),
-      log: args.includes("--quiet") ? () => {} : (line) => console.error(line),
-    });
+    const log = args.includes("--quiet") ? () => {} : (line) => console.error(line);
+    build({ force: args.includes("--force"), log });
+    if (args.includes("--types")) declareTypes(path.resolve(__dirname, ".."));
   } catch (error) {
     console.error(`build: ${error instanceof Error ? error.message : error}`);
     process.exitCode = 1;
