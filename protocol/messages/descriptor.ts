@@ -71,6 +71,8 @@ export const revoke = object({
   ownerPublicKey: key32,
   /** jwsDigest of the version; null: every version, and no new one. */
   descriptor: nullable(hex32),
+  /** With `descriptor: null`: the objects of all its runs are deleted too, releases among them. */
+  deleteObjects: optional(literal(true)),
   reason,
   nonce: nonce32,
 });

@@ -1,0 +1,45 @@
+/** The border of the HTTP API: media type, size, shape, in this order. */
+import { ProtocolError } from "../../protocol/errors";
+import { jws } from "../../protocol/messages/common";
+import { object, parse } from "../../protocol/shape";
+import { LedgerError } from "./errors";
+
+/** A descriptor of thousands of steps fits. */
+export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+const tokenBody = object({ token: jws });
+
+/** The JWS in `{"token": "…"}`. @throws LedgerError MEDIA_TYPE, TOO_LARGE; ProtocolError SHAPE. */
+export async function readToken(req: Request): Promise<string> {
+  const type = req.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/json") {
+    throw new LedgerError("MEDIA_TYPE", `expected content-type application/json, found ${type ?? "none"}`);
+  }
+  const bytes = await readBody(req, MAX_BODY_BYTES);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new ProtocolError("SHAPE", "body: not JSON");
+  }
+  return parse(tokenBody, value, "body").token;
+}
+
+/** `Authorization: Bearer <token>`; undefined when there is none. */
+export function bearer(req: Request): string | undefined {
+  return /^Bearer ([A-Za-z0-9._-]+)$/.exec(req.headers.get("authorization") ?? "")?.[1];
+}
+
+/** Stops reading at the limit; a declared length beyond it is not read at all. */
+async function readBody(req: Request, max: number): Promise<Uint8Array> {
+  const tooLarge = () => new LedgerError("TOO_LARGE", `body: more than ${max} bytes`);
+  if (Number(req.headers.get("content-length") ?? 0) > max) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (req.body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > max) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

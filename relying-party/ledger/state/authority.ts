@@ -1,0 +1,83 @@
+/** Who may do what: the owner of a pipeline, and the run keys of its newest version. */
+import { publicKey } from "../../../protocol/crypto";
+import { type JwsType, peekJws, verifyJws } from "../../../protocol/jws";
+import { readToken } from "../../../protocol/messages";
+import type { Shape } from "../../../protocol/shape";
+import { type Context, REQUEST_SECONDS, SKEW_SECONDS } from "../context";
+import type { Tx } from "../database/open";
+import { LedgerError } from "../errors";
+import { parsedDescriptor } from "./versions";
+
+/**
+ * Verifies a request with a key that it names itself; whether that key is entitled is the caller's next question.
+ * @throws ProtocolError SHAPE, TYPE, KEY or SIGNATURE.
+ */
+export async function verifySelfSigned<T>(
+  typ: JwsType,
+  token: string,
+  shape: Shape<T>,
+  keyOf: (unverified: T) => string,
+): Promise<T> {
+  const key = publicKey("Ed25519", keyOf(peekJws(typ, token, shape)));
+  return verifyJws(typ, token, key, shape);
+}
+
+export async function pipelineRow(tx: Tx, uid: string) {
+  const row = await tx.selectFrom("pipelines").selectAll().where("uid", "=", uid).executeTakeFirst();
+  if (!row) throw new LedgerError("PIPELINE_UNKNOWN", `pipeline ${uid}: not registered; run "up" first`);
+  return row;
+}
+
+/** @throws LedgerError FORBIDDEN when `by` is neither the owner nor a run key of the newest version. */
+export async function requireOperator(tx: Tx, uid: string, by: string): Promise<void> {
+  const { owner } = await pipelineRow(tx, uid);
+  if (by === owner) return;
+  const newest = await tx
+    .selectFrom("versions")
+    .select("token")
+    .where("pipeline_uid", "=", uid)
+    .orderBy("sequence", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  if (newest && parsedDescriptor(newest.token).runKeys.includes(by)) return;
+  throw new LedgerError(
+    "FORBIDDEN",
+    `pipeline ${uid}: the key is neither its owner's nor a run key of its newest version`,
+  );
+}
+
+/** @throws LedgerError CLOCK. */
+export function requireFresh(ctx: Context, issuedAt: number, what: string, seconds = REQUEST_SECONDS): void {
+  const now = ctx.now();
+  if (issuedAt > now + SKEW_SECONDS || issuedAt < now - seconds - SKEW_SECONDS) {
+    throw new LedgerError(
+      "CLOCK",
+      `${what}: issued at ${issuedAt}, the ledger's clock says ${now}; correct the clock, or sign again`,
+    );
+  }
+}
+
+/**
+ * The pipeline that a bearer token may read.
+ * @throws LedgerError TOKEN_MISSING, SIGNATURE, CLOCK or FORBIDDEN.
+ */
+export async function requireReader(ctx: Context, token: string | undefined): Promise<string> {
+  if (token === undefined) {
+    throw new LedgerError("TOKEN_MISSING", "reads need a token: Authorization: Bearer <sealflow-read+jwt>");
+  }
+  const read = await verifySelfSigned("sealflow-read+jwt", token, readToken, (t) => t.by);
+  requireFresh(ctx, read.issuedAt, "read token");
+  if (read.expiresAt - read.issuedAt > REQUEST_SECONDS) {
+    throw new LedgerError("CLOCK", `read token: valid for more than ${REQUEST_SECONDS} seconds; sign a shorter one`);
+  }
+  if (read.expiresAt < ctx.now() - SKEW_SECONDS) throw new LedgerError("CLOCK", "read token: expired; sign a new one");
+  await ctx.db.read((tx) => requireOperator(tx, read.pipelineUid, read.by));
+  return read.pipelineUid;
+}
+
+/** When only some owners may use this ledger. @throws LedgerError FORBIDDEN. */
+export function requireKnownOwner(ctx: Context, owner: string): void {
+  if (ctx.owners && !ctx.owners.has(owner)) {
+    throw new LedgerError("FORBIDDEN", "this ledger serves a fixed list of owners, and the signer is not on it");
+  }
+}

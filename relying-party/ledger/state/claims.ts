@@ -1,0 +1,304 @@
+/** `POST /v1/claims`: which run, which shard, which attempt. Only `go` uses up an attempt. */
+import { publicKey } from "../../../protocol/crypto";
+import { ProtocolError } from "../../../protocol/errors";
+import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
+import { type Claim, type ClaimAnswer, claim, type REFUSALS } from "../../../protocol/messages";
+import type { Context } from "../context";
+import type { Tx } from "../database/open";
+import type { Tables } from "../database/tables";
+import { LedgerError } from "../errors";
+import { type Granted, goAnswer } from "./go";
+import { producersOf } from "./graph";
+import { append } from "./log";
+import { endRun, findRun, stateNow } from "./runs";
+import { parsedDescriptor, type VersionState, versionState } from "./versions";
+
+type Refusal = (typeof REFUSALS)[number];
+type Decision =
+  | { status: "go"; granted: Granted }
+  | { status: "wait"; detail: string }
+  | { status: "superseded" }
+  | { status: "refused"; refusal: Refusal; detail: string };
+
+const RETRY_AFTER_MS = 300;
+/** Open runs looked at for one claim without a hint. */
+const MAX_CANDIDATES = 20;
+
+/** @returns the signed answer. @throws ProtocolError or LedgerError when the claim itself does not hold. */
+export async function postClaim(ctx: Context, token: string): Promise<string> {
+  const unverified = peekJws("sealflow-claim+jwt", token, claim);
+  const digest = jwsDigest(token);
+  const known = await ctx.db.read((tx) => versionsOf(tx, unverified, ctx.now()));
+  if (known.length === 0) return answer(ctx, digest, unknownProgram(unverified));
+
+  const c = await verifyClaim(token, [...new Set(known.map((v) => v.publicKey))]);
+  const versions = known.filter((v) => v.publicKey === c.key).map((v) => v.digest);
+  const decision = await ctx.db.write((tx) => decide(ctx, tx, c.claim, digest, versions));
+  ctx.feed.changed();
+  return answer(ctx, digest, decision, c.claim);
+}
+
+const unknownProgram = (c: Claim): Decision => ({
+  status: "refused",
+  refusal: "PIPELINE_UNKNOWN",
+  detail: `no registered version of pipeline ${c.pipelineUid} has this program as step ${c.step}; run "up" again`,
+});
+
+async function verifyClaim(token: string, keys: string[]): Promise<{ claim: Claim; key: string }> {
+  for (const key of keys) {
+    try {
+      return { claim: await verifyJws("sealflow-claim+jwt", token, publicKey("Ed25519", key), claim), key };
+    } catch (error) {
+      if (!(error instanceof ProtocolError) || error.code !== "SIGNATURE") throw error;
+    }
+  }
+  throw new LedgerError("SIGNATURE", "claim: not signed by the key of this step and program");
+}
+
+interface KnownVersion {
+  readonly digest: string;
+  readonly publicKey: string;
+  readonly state: VersionState;
+}
+
+/** Versions that have exactly this program and bundle as this step, oldest first. */
+async function versionsOf(tx: Tx, c: Claim, now: number): Promise<KnownVersion[]> {
+  const rows = await tx
+    .selectFrom("programs")
+    .innerJoin("versions", "versions.digest", "programs.version")
+    .innerJoin("pipelines", "pipelines.uid", "programs.pipeline_uid")
+    .select(["versions.digest", "public_key", "closes_at", "revoked_at", "closed_at"])
+    .where("programs.program_id", "=", c.programId)
+    .where("programs.pipeline_uid", "=", c.pipelineUid)
+    .where("programs.step", "=", c.step)
+    .where("programs.bundle", "=", c.bundle)
+    .orderBy("versions.sequence")
+    .execute();
+  return rows.map((row) => ({
+    digest: row.digest,
+    publicKey: row.public_key,
+    state: versionState(row, row, now),
+  }));
+}
+
+async function decide(ctx: Context, tx: Tx, c: Claim, digest: string, among: string[]): Promise<Decision> {
+  const now = ctx.now();
+  const repeated = await repeatedClaim(tx, digest, now);
+  if (repeated) return repeated;
+
+  // Read again: the first look was outside this transaction.
+  const versions = (await versionsOf(tx, c, now)).filter((v) => among.includes(v.digest));
+  const usable = versions.filter((v) => v.state === "open" || v.state === "draining").map((v) => v.digest);
+  const runs =
+    c.runHint === null
+      ? await openRuns(tx, usable, c.step, now)
+      : await hintedRun(tx, c.runHint, c.step, versions, now);
+  if ("status" in runs) return runs;
+  if (runs.length === 0) return noRun(tx, usable, versions, now);
+
+  let waiting: Decision | undefined;
+  for (const run of runs) {
+    const missing = await missingProducer(tx, run, c.step);
+    if (missing !== undefined) {
+      waiting ??= { status: "wait", detail: `run ${run.run}: step ${missing} is not committed yet` };
+      continue;
+    }
+    const granted = await assign(tx, run, c, digest, now);
+    if (granted) return { status: "go", granted };
+  }
+  if (waiting) return waiting;
+  return exhausted(tx, runs, c.step, now);
+}
+
+/** Every candidate has used up its attempts; the oldest has failed now. */
+async function exhausted(tx: Tx, [run]: RunRow[], step: string, now: number): Promise<Decision> {
+  if (run) await endRun(tx, run.run, "failed", now);
+  return {
+    status: "refused",
+    refusal: "ATTEMPTS_EXHAUSTED",
+    detail: `run ${run?.run}: step ${step} has no attempts left, so the run has failed`,
+  };
+}
+
+/** The same bytes again get the same attempt, as long as it is still going on. */
+async function repeatedClaim(tx: Tx, digest: string, now: number): Promise<Decision | undefined> {
+  const attempt = await tx.selectFrom("attempts").selectAll().where("claim", "=", digest).executeTakeFirst();
+  if (!attempt) return undefined;
+  const run = await findRun(tx, attempt.run);
+  if (!run || stateNow(run, now) !== "open" || attempt.ended !== 0) {
+    return { status: "refused", refusal: "RUN_CLOSED", detail: "this claim's attempt has ended; claim anew" };
+  }
+  return { status: "go", granted: attempt };
+}
+
+type RunRow = Tables["runs"];
+
+async function openRuns(tx: Tx, versions: string[], step: string, now: number): Promise<RunRow[]> {
+  if (versions.length === 0) return [];
+  return tx
+    .selectFrom("runs")
+    .innerJoin("run_steps", "run_steps.run", "runs.run")
+    .selectAll("runs")
+    .where("runs.version", "in", versions)
+    .where("runs.state", "=", "open")
+    .where("runs.expires_at", ">", now)
+    .where("run_steps.step", "=", step)
+    .whereRef("run_steps.committed", "<", "run_steps.shards")
+    .orderBy("runs.opened_at")
+    .orderBy("runs.run")
+    .limit(MAX_CANDIDATES)
+    .execute();
+}
+
+/** The run that the engine meant, or why it cannot be. */
+async function hintedRun(
+  tx: Tx,
+  hint: string,
+  step: string,
+  versions: KnownVersion[],
+  now: number,
+): Promise<RunRow[] | Decision> {
+  const run = await findRun(tx, hint);
+  const version = versions.find((v) => v.digest === run?.version);
+  if (!run || !version) {
+    return {
+      status: "refused",
+      refusal: "RUN_UNKNOWN",
+      detail: `run ${hint}: not a run of a version with this program`,
+    };
+  }
+  if (await stepCommitted(tx, hint, step)) return { status: "superseded" };
+  if (version.state === "revoked") {
+    return { status: "refused", refusal: "REVOKED", detail: `run ${hint}: its version is revoked` };
+  }
+  if (version.state === "closed") {
+    return { status: "refused", refusal: "VERSION_CLOSED", detail: `run ${hint}: its version is closed` };
+  }
+  const state = stateNow(run, now);
+  if (state !== "open") return { status: "refused", refusal: "RUN_CLOSED", detail: `run ${hint}: ${state}` };
+  return [run];
+}
+
+async function noRun(tx: Tx, usable: string[], versions: KnownVersion[], now: number): Promise<Decision> {
+  if (usable.length === 0) {
+    const revoked = versions.at(-1)?.state === "revoked";
+    return revoked
+      ? { status: "refused", refusal: "REVOKED", detail: "the version is revoked" }
+      : { status: "refused", refusal: "VERSION_CLOSED", detail: 'the version is closed; run "up" for a newer image' };
+  }
+  const open = await tx
+    .selectFrom("runs")
+    .select("run")
+    .where("version", "in", usable)
+    .where("state", "=", "open")
+    .where("expires_at", ">", now)
+    .limit(1)
+    .executeTakeFirst();
+  if (open) return { status: "superseded" };
+  return { status: "refused", refusal: "NO_OPEN_RUN", detail: "no run of this version is open" };
+}
+
+async function stepRow(tx: Tx, run: string, step: string) {
+  return tx.selectFrom("run_steps").selectAll().where("run", "=", run).where("step", "=", step).executeTakeFirst();
+}
+
+async function stepCommitted(tx: Tx, run: string, step: string): Promise<boolean> {
+  const row = await stepRow(tx, run, step);
+  return row !== undefined && row.committed === row.shards;
+}
+
+async function missingProducer(tx: Tx, run: RunRow, step: string): Promise<string | undefined> {
+  const version = await tx
+    .selectFrom("versions")
+    .select("token")
+    .where("digest", "=", run.version)
+    .executeTakeFirstOrThrow();
+  const spec = parsedDescriptor(version.token).steps[step];
+  if (!spec) throw new LedgerError("CORRUPT", `version ${run.version}: step ${step} is missing`);
+  for (const producer of producersOf(spec)) if (!(await stepCommitted(tx, run.run, producer))) return producer;
+  return undefined;
+}
+
+/** Takes a shard: a fresh one, else one that failed, else a twin of the one that runs longest. */
+async function assign(tx: Tx, run: RunRow, c: Claim, digest: string, now: number): Promise<Granted | undefined> {
+  const shard = (await freshShard(tx, run.run, c.step, now)) ?? (await usedShard(tx, run, c.step, now));
+  if (!shard) return undefined;
+  const place = { run: run.run, step: c.step, shard: shard.shard, attempt: shard.attempt };
+  await tx
+    .insertInto("attempts")
+    .values({ ...place, claim: digest, program_id: c.programId, ended: 0, at: now })
+    .execute();
+  await append(tx, { kind: "attempt", pipelineUid: c.pipelineUid, digest, ...place, at: now });
+  return place;
+}
+
+async function freshShard(tx: Tx, run: string, step: string, now: number) {
+  const taken = await tx
+    .updateTable("run_steps")
+    .set((e) => ({ assigned: e("assigned", "+", 1) }))
+    .where("run", "=", run)
+    .where("step", "=", step)
+    .whereRef("assigned", "<", "shards")
+    .returning("assigned")
+    .executeTakeFirst();
+  if (!taken) return undefined;
+  const shard = taken.assigned - 1;
+  await tx
+    .insertInto("shards")
+    .values({ run, step, shard, state: "running", attempts: 1, running: 1, committed_attempt: null, claimed_at: now })
+    .execute();
+  return { shard, attempt: 1 };
+}
+
+async function usedShard(tx: Tx, run: RunRow, step: string, now: number) {
+  const version = await tx
+    .selectFrom("versions")
+    .select("token")
+    .where("digest", "=", run.version)
+    .executeTakeFirstOrThrow();
+  const allowed = (parsedDescriptor(version.token).steps[step]?.limits.retryLimit ?? 0) + 1;
+  const found = await tx
+    .selectFrom("shards")
+    .select(["shard", "attempts"])
+    .where("run", "=", run.run)
+    .where("step", "=", step)
+    .where("committed_attempt", "is", null)
+    .where("attempts", "<", allowed)
+    // "failed" sorts before "running".
+    .orderBy("state")
+    .orderBy("claimed_at")
+    .orderBy("shard")
+    .limit(1)
+    .executeTakeFirst();
+  if (!found) return undefined;
+  const { numUpdatedRows } = await tx
+    .updateTable("shards")
+    .set((e) => ({
+      attempts: e("attempts", "+", 1),
+      running: e("running", "+", 1),
+      state: "running" as const,
+      claimed_at: now,
+    }))
+    .where("run", "=", run.run)
+    .where("step", "=", step)
+    .where("shard", "=", found.shard)
+    .where("attempts", "=", found.attempts)
+    .where("committed_attempt", "is", null)
+    .executeTakeFirst();
+  if (numUpdatedRows !== 1n) throw new LedgerError("BUSY", "another claim took this attempt; retry");
+  return { shard: found.shard, attempt: found.attempts + 1 };
+}
+
+async function answer(ctx: Context, digest: string, decision: Decision, c?: Claim): Promise<string> {
+  const body: ClaimAnswer = { v: 1, claim: digest, status: decision.status };
+  if (decision.status === "go" && c) {
+    const go = await goAnswer(ctx, decision.granted, c, digest);
+    if (go) body.go = go;
+    else Object.assign(body, { status: "refused", refusal: "RUN_CLOSED", detail: "the run ended just now" });
+  }
+  if (decision.status === "wait") Object.assign(body, { retryAfterMs: RETRY_AFTER_MS, detail: decision.detail });
+  if (decision.status === "refused") {
+    Object.assign(body, { refusal: decision.refusal, detail: decision.detail.slice(0, 400) });
+  }
+  return ctx.signer.sign("sealflow-claim-answer+jwt", body);
+}

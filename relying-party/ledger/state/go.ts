@@ -1,0 +1,172 @@
+/** The `go` part of a claim answer: everything the guest needs, with the proofs that it belongs together. */
+import { sealTo } from "../../../protocol/jwe";
+import { peekJws } from "../../../protocol/jws";
+import { objectName } from "../../../protocol/keys";
+import {
+  type Claim,
+  type ClaimGo,
+  type ClaimInput,
+  commit,
+  type Descriptor,
+  type DescriptorStep,
+  runSecretContext,
+} from "../../../protocol/messages";
+import type { Context } from "../context";
+import type { Tx } from "../database/open";
+import { LedgerError } from "../errors";
+import { LOG, shardsOfInput } from "./graph";
+import { consistency, currentHead, inclusion } from "./log";
+import { findRun, stateNow, storedRequest } from "./runs";
+import { parsedDescriptor } from "./versions";
+
+export interface Granted {
+  readonly run: string;
+  readonly step: string;
+  readonly shard: number;
+  readonly attempt: number;
+}
+
+/** Beyond the step's own limits, for the transfer of inputs and outputs, seconds. */
+const TRANSFER_SECONDS = 3600;
+
+/** @returns undefined when the run has ended since the attempt was granted. */
+export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string): Promise<ClaimGo | undefined> {
+  const facts = await ctx.db.read((tx) => gather(tx, g, ctx.now()));
+  if (!facts) return undefined;
+  const { run, descriptorToken, d, step, inputs, size, root } = facts;
+  const until = Math.min(
+    run.expires_at,
+    ctx.now() + step.limits.timeoutSeconds + step.limits.waitSeconds + TRANSFER_SECONDS,
+  );
+  const read = (object: string): string => ctx.store.url("get", object, until);
+  const place = (output: string) => {
+    const object = objectName(run.run, `${g.step}.${output}`, g.shard, g.attempt);
+    return { object, url: ctx.store.url("put", object, until) };
+  };
+
+  return {
+    run: run.run,
+    request: run.request,
+    descriptor: descriptorToken,
+    attempt: g.attempt,
+    shard: g.shard,
+    runSecret: await sealTo(c.ephemeralKey, runSecretContext(run.run, claim), run.secret),
+    inputs: Object.fromEntries(
+      Object.entries(inputs).map(([name, list]) => [
+        name,
+        list.map(({ stored, ...input }) => ({ ...input, url: read(stored) })),
+      ]),
+    ),
+    datasets: Object.fromEntries(
+      Object.entries(step.inputs).flatMap(([name, { dataset }]) => {
+        const object = dataset === undefined ? undefined : d.datasets[dataset]?.object;
+        return object === undefined ? [] : [[name, { url: read(object) }]];
+      }),
+    ),
+    uploads: Object.fromEntries(Object.keys(step.outputs).map((output) => [output, place(output)])),
+    log: place(LOG),
+    head: await ctx.signer.head({ size, root }),
+    consistency: facts.consistency,
+  };
+}
+
+type StoredInput = Omit<ClaimInput, "url"> & { stored: string };
+
+/** One snapshot: the proofs and the head are of the same log. */
+async function gather(tx: Tx, g: Granted, now: number) {
+  const run = await findRun(tx, g.run);
+  if (!run || run.secret === null || stateNow(run, now) !== "open") return undefined;
+  const { token } = await tx
+    .selectFrom("versions")
+    .select("token")
+    .where("digest", "=", run.version)
+    .executeTakeFirstOrThrow();
+  const d = parsedDescriptor(token);
+  const step = d.steps[g.step];
+  if (!step) throw new LedgerError("CORRUPT", `version ${run.version}: step ${g.step} is missing`);
+  const { size, root } = await currentHead(tx);
+  const { head } = storedRequest(run.request);
+  return {
+    run: { ...run, secret: new Uint8Array(run.secret) },
+    descriptorToken: token,
+    d,
+    step,
+    inputs: await committedInputs(tx, d, step, g, size),
+    size,
+    root,
+    consistency: head === null ? [] : await consistency(tx, headSize(head), size),
+  };
+}
+
+/** The request's head was verified when the run was opened. */
+const headSize = (token: string): number =>
+  (JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as { size: number }).size;
+
+async function committedInputs(
+  tx: Tx,
+  d: Descriptor,
+  step: DescriptorStep,
+  g: Granted,
+  size: number,
+): Promise<Record<string, StoredInput[]>> {
+  const found: Record<string, StoredInput[]> = {};
+  for (const [name, input] of Object.entries(step.inputs)) {
+    const source = shardsOfInput(d, input, g.shard);
+    if (!source) continue;
+    const edge = `${source.producer}.${source.output}`;
+    const list: StoredInput[] = [];
+    for (const shard of source.shards) list.push(await committedInput(tx, g.run, source, edge, shard, size));
+    found[name] = list;
+  }
+  return found;
+}
+
+async function committedInput(
+  tx: Tx,
+  run: string,
+  { producer, output }: { producer: string; output: string },
+  edge: string,
+  shard: number,
+  size: number,
+): Promise<StoredInput> {
+  const row = await countedCommit(tx, run, producer, shard);
+  const object = row?.commit.outputs[output];
+  if (!row || !object) throw new LedgerError("CORRUPT", `run ${run}: ${edge}/${shard} is committed but not recorded`);
+  const entry = await tx
+    .selectFrom("log_entries")
+    .select("entry")
+    .where("seq", "=", row.leaf)
+    .executeTakeFirstOrThrow();
+  return {
+    edge,
+    shard,
+    attempt: row.commit.attempt,
+    object,
+    receipt: row.commit.receipt,
+    leaf: row.leaf,
+    leafBytes: entry.entry,
+    inclusion: await inclusion(tx, row.leaf, size),
+    stored: objectName(run, edge, shard, row.commit.attempt),
+  };
+}
+
+/** The one counted commit of a shard. */
+export async function countedCommit(tx: Tx, run: string, step: string, shard: number) {
+  const row = await tx
+    .selectFrom("commits")
+    .innerJoin("shards", (j) =>
+      j
+        .onRef("shards.run", "=", "commits.run")
+        .onRef("shards.step", "=", "commits.step")
+        .onRef("shards.shard", "=", "commits.shard")
+        .onRef("shards.committed_attempt", "=", "commits.attempt"),
+    )
+    .select(["commits.token", "commits.leaf"])
+    .where("commits.run", "=", run)
+    .where("commits.step", "=", step)
+    .where("commits.shard", "=", shard)
+    .executeTakeFirst();
+  return row
+    ? { leaf: row.leaf, token: row.token, commit: peekJws("sealflow-commit+jwt", row.token, commit) }
+    : undefined;
+}

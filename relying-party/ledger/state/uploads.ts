@@ -1,0 +1,66 @@
+/** `POST /v1/objects`: owners upload and delete the ciphertext of datasets. */
+import { uploadRequest } from "../../../protocol/messages";
+import type { Context } from "../context";
+import { LedgerError } from "../errors";
+import { requireFresh, requireKnownOwner, verifySelfSigned } from "./authority";
+import { versionState } from "./versions";
+
+const UPLOAD_SECONDS = 24 * 3600;
+
+export interface UploadAnswer {
+  readonly object: string;
+  readonly present: boolean;
+  readonly url?: string;
+}
+
+export async function postUpload(ctx: Context, token: string): Promise<UploadAnswer> {
+  const u = await verifySelfSigned("sealflow-upload+jwt", token, uploadRequest, (t) => t.ownerPublicKey);
+  requireKnownOwner(ctx, u.ownerPublicKey);
+  requireFresh(ctx, u.issuedAt, "upload request");
+  const object = `datasets/${u.digest}`;
+  const owner = u.ownerPublicKey;
+  if (u.action === "delete") {
+    await deleteDataset(ctx, object, owner);
+    return { object, present: false };
+  }
+  await ctx.db.write((tx) =>
+    tx
+      .insertInto("object_owners")
+      .values({ object, owner })
+      .onConflict((c) => c.doNothing())
+      .execute(),
+  );
+  const found = await ctx.store.stat(object);
+  if (found) {
+    if (found.size !== u.size) {
+      throw new LedgerError("OBJECT_CONFLICT", `${object}: has ${found.size} bytes, the request says ${u.size}`);
+    }
+    return { object, present: true };
+  }
+  return { object, present: false, url: ctx.store.url("put", object, ctx.now() + UPLOAD_SECONDS) };
+}
+
+/** Not there is fine. @throws LedgerError FORBIDDEN or OBJECT_IN_USE. */
+async function deleteDataset(ctx: Context, object: string, owner: string): Promise<void> {
+  const last = await ctx.db.write(async (tx) => {
+    const owners = await tx.selectFrom("object_owners").select("owner").where("object", "=", object).execute();
+    if (owners.length === 0) return false;
+    if (!owners.some((o) => o.owner === owner)) {
+      throw new LedgerError("FORBIDDEN", `${object}: was uploaded by another owner`);
+    }
+    const readers = await tx
+      .selectFrom("version_objects")
+      .innerJoin("versions", "versions.digest", "version_objects.version")
+      .innerJoin("pipelines", "pipelines.uid", "versions.pipeline_uid")
+      .select(["versions.closes_at", "versions.revoked_at", "pipelines.closed_at", "versions.pipeline_uid"])
+      .where("version_objects.object", "=", object)
+      .execute();
+    const user = readers.find((r) => ["open", "draining"].includes(versionState(r, r, ctx.now())));
+    if (user) {
+      throw new LedgerError("OBJECT_IN_USE", `${object}: an open version of pipeline ${user.pipeline_uid} reads it`);
+    }
+    await tx.deleteFrom("object_owners").where("object", "=", object).where("owner", "=", owner).execute();
+    return owners.length === 1;
+  });
+  if (last) await ctx.store.delete(object);
+}

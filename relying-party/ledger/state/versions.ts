@@ -1,0 +1,53 @@
+/** Versions of a pipeline: registered descriptors, their state, and what happens to their runs when they end. */
+import { jwsDigest, peekJws } from "../../../protocol/jws";
+import { type Descriptor, descriptor } from "../../../protocol/messages";
+import type { Tx } from "../database/open";
+import type { Tables } from "../database/tables";
+import { append } from "./log";
+
+export type VersionState = "open" | "draining" | "closed" | "revoked";
+
+/** Open: new runs and work. Draining: work on open runs only. Closed and revoked: nothing. */
+export function versionState(
+  version: Pick<Tables["versions"], "revoked_at" | "closes_at">,
+  pipeline: Pick<Tables["pipelines"], "closed_at">,
+  now: number,
+): VersionState {
+  if (version.revoked_at !== null) return "revoked";
+  if (pipeline.closed_at !== null) return "closed";
+  if (version.closes_at === null) return "open";
+  return now < version.closes_at ? "draining" : "closed";
+}
+
+/** Ends the open runs of a version that allows no more work, and deletes their secrets. */
+export async function settleVersion(tx: Tx, version: string, pipelineUid: string, now: number): Promise<void> {
+  const ended = await tx
+    .updateTable("runs")
+    .set({ state: "closed", ended_at: now, secret: null })
+    .where("version", "=", version)
+    .where("state", "=", "open")
+    .returning("run")
+    .execute();
+  for (const { run } of ended.sort((a, b) => (a.run < b.run ? -1 : 1))) {
+    await append(tx, { kind: "close", pipelineUid, digest: run, run, at: now });
+  }
+  await tx.updateTable("versions").set({ settled: 1 }).where("digest", "=", version).execute();
+}
+
+/** Parsed descriptors by digest: verified when they were registered, and their text never changes. */
+const parsed = new Map<string, Descriptor>();
+const MAX_PARSED = 64;
+
+export function parsedDescriptor(token: string): Descriptor {
+  const digest = jwsDigest(token);
+  let value = parsed.get(digest);
+  if (value) parsed.delete(digest);
+  else value = peekJws("sealflow-descriptor+jwt", token, descriptor);
+  // Last used goes last, so the first is the one to drop.
+  parsed.set(digest, value);
+  if (parsed.size > MAX_PARSED) {
+    const [oldest] = parsed.keys();
+    if (oldest !== undefined) parsed.delete(oldest);
+  }
+  return value;
+}

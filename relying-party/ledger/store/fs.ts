@@ -1,0 +1,198 @@
+/** Objects as files: written beside their place, synced, linked there once. Digest and size are kept while streaming. */
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { link, mkdir, open, readdir, rm, stat, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { Database } from "../database/open";
+import { LedgerError } from "../errors";
+import { OBJECT_NAME, type ObjectStore, type StoredObject } from "./types";
+import { signedUrl } from "./urls";
+
+/** A temporary file this old belongs to no upload any more, milliseconds. */
+const STALE_MS = 24 * 3600 * 1000;
+
+export interface FsStoreOptions {
+  /** Folder of the objects; made when it is missing. */
+  readonly dir: string;
+  readonly db: Database;
+  /** Key of the URLs, 32 bytes. */
+  readonly key: Uint8Array;
+  /** Base of the URLs, without a slash at the end. */
+  readonly publicUrl: string;
+  /** Where an upload's bytes go; replaced in tests of a full disk. */
+  readonly createFile?: typeof createWriteStream;
+}
+
+export class FsStore implements ObjectStore {
+  constructor(private readonly options: FsStoreOptions) {}
+
+  /** Makes the folders and removes what crashed uploads left. */
+  async init(): Promise<void> {
+    const dir = this.#temporaryDir;
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(dir)) {
+      const path = join(dir, name);
+      const { mtimeMs } = await stat(path);
+      if (Date.now() - mtimeMs > STALE_MS) await rm(path, { force: true });
+    }
+  }
+
+  url(operation: "put" | "get", name: string, until: number): string {
+    return signedUrl(this.options.key, this.options.publicUrl, operation, name, until);
+  }
+
+  async stat(name: string): Promise<StoredObject | undefined> {
+    const path = this.#path(name);
+    const [row, file] = await Promise.all([
+      this.options.db.read((tx) =>
+        tx.selectFrom("objects").select(["digest", "size"]).where("name", "=", name).executeTakeFirst(),
+      ),
+      stat(path).catch(absent),
+    ]);
+    if (!file) return undefined;
+    if (row && row.size === file.size) return row;
+    // A crash came between the link and the row.
+    const found = await digestOf(path);
+    await this.#remember(name, found);
+    return found;
+  }
+
+  /**
+   * Stores the bytes unless others are there already.
+   * @returns created: false when the same bytes were there.
+   * @throws LedgerError OBJECT_CONFLICT, STORE_FULL, SHAPE (a dataset object whose name is not its digest).
+   */
+  async put(name: string, body: Readable): Promise<StoredObject & { created: boolean }> {
+    const path = this.#path(name);
+    const temporary = join(this.#temporaryDir, randomBytes(12).toString("hex"));
+    try {
+      const found = await this.#receive(temporary, body);
+      if (name.startsWith("datasets/") && name !== `datasets/${found.digest}`) {
+        throw new LedgerError("SHAPE", `object ${name}: the bytes have the digest ${found.digest}`);
+      }
+      await makeDir(dirname(path));
+      const created = await linkOnce(temporary, path);
+      const there = created ? found : await this.stat(name);
+      if (there?.digest !== found.digest) {
+        throw new LedgerError("OBJECT_CONFLICT", `object ${name}: other bytes are already stored; claim a new attempt`);
+      }
+      if (created) {
+        await syncDir(dirname(path));
+        await this.#remember(name, found);
+      }
+      return { ...found, created };
+    } catch (error) {
+      throw full(error);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  /** @param range first and last byte. @throws LedgerError OBJECT_UNKNOWN. */
+  async get(name: string, range?: { start: number; end: number }): Promise<Readable> {
+    const path = this.#path(name);
+    const file = await open(path, "r").catch(absent);
+    if (!file) throw new LedgerError("OBJECT_UNKNOWN", `object ${name}: not in the store`);
+    return createReadStream(path, { fd: file, highWaterMark: 256 * 1024, ...range });
+  }
+
+  async delete(name: string): Promise<void> {
+    await unlink(this.#path(name)).catch(absent);
+    await this.options.db.write((tx) => tx.deleteFrom("objects").where("name", "=", name).execute());
+  }
+
+  async deleteRun(run: string, keep: ReadonlySet<string>): Promise<void> {
+    const folder = join(this.options.dir, "runs", run);
+    for (const file of (await readdir(folder).catch(absent)) ?? []) {
+      const name = `runs/${run}/${file}`;
+      if (!keep.has(name) && OBJECT_NAME.test(name)) await this.delete(name);
+    }
+    if (keep.size === 0) await rm(folder, { recursive: true, force: true });
+  }
+
+  get #temporaryDir(): string {
+    return join(this.options.dir, "tmp");
+  }
+
+  #path(name: string): string {
+    if (!OBJECT_NAME.test(name)) throw new LedgerError("OBJECT_UNKNOWN", `object ${name.slice(0, 200)}: not a name`);
+    return join(this.options.dir, name);
+  }
+
+  /** Hash and write in one pass; on the disk when it returns. */
+  async #receive(path: string, body: Readable): Promise<StoredObject> {
+    const hash = createHash("sha256");
+    let size = 0;
+    const measure = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        hash.update(chunk);
+        size += chunk.length;
+        done(null, chunk);
+      },
+    });
+    const make = this.options.createFile ?? createWriteStream;
+    await pipeline(body, measure, make(path, { flags: "wx", mode: 0o600, flush: true, highWaterMark: 1024 * 1024 }));
+    return { digest: hash.digest("hex"), size };
+  }
+
+  async #remember(name: string, { digest, size }: StoredObject): Promise<void> {
+    await this.options.db.write((tx) =>
+      tx
+        .insertInto("objects")
+        .values({ name, digest, size })
+        .onConflict((c) => c.column("name").doUpdateSet({ digest, size }))
+        .execute(),
+    );
+  }
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+  return undefined;
+}
+
+/** link() never replaces a file, unlike rename(). @returns false when one was there. */
+async function linkOnce(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return false;
+  }
+}
+
+/** A new folder is durable once the one above it is synced. */
+async function makeDir(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  for (let at = path; first !== undefined && at.length >= first.length; at = dirname(at)) await syncDir(dirname(at));
+}
+
+async function syncDir(path: string): Promise<void> {
+  const dir = await open(path, "r");
+  try {
+    await dir.sync();
+  } finally {
+    await dir.close();
+  }
+}
+
+async function digestOf(path: string): Promise<StoredObject> {
+  const hash = createHash("sha256");
+  let size = 0;
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    size += chunk.length;
+  }
+  return { digest: hash.digest("hex"), size };
+}
+
+function full(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
+  return new LedgerError("STORE_FULL", "the object store's disk is full; free space or delete old runs, then retry", {
+    cause: error,
+  });
+}
