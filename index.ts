@@ -1,3 +1,3 @@
 /** Public interface of the package `sealflow`. */
-export { type KeySource, type KeysReference } from "./resources/keys-reference";
+export type { KeySource, KeysReference } from "./resources/keys-reference";
 export { PipelineKeys, type PipelineKeysArgs } from "./resources/pipeline-keys";

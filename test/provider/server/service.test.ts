@@ -82,20 +82,23 @@ beforeEach(() => {
   calls.length = 0;
 });
 
-function ask<Q, A>(
-  method: (request: Q, callback: (error: ServiceError | null, answer: A) => void) => unknown,
-  request: Q,
-): Promise<A> {
-  return new Promise((resolve, reject) => {
-    method.call(client, request, (error, answer) => (error ? reject(new Error(error.details)) : resolve(answer)));
+/** One call by its name; `A` is the class of the answer. */
+function ask<A>(method: "check" | "diff" | "create" | "update" | "read" | "cancel" | "getSchema", request: unknown) {
+  const call = client[method] as unknown as (
+    this: ResourceProviderClient,
+    request: unknown,
+    done: (error: ServiceError | null, answer: A) => void,
+  ) => void;
+  return new Promise<A>((resolve, reject) => {
+    call.call(client, request, (error, answer) => (error ? reject(new Error(error.details)) : resolve(answer)));
   });
 }
 
 const check = (news: Values, olds: Values = {}, urn = URN) =>
-  ask(client.check, new pb.CheckRequest().setUrn(urn).setNews(toStruct(news)).setOlds(toStruct(olds)));
+  ask<pb.CheckResponse>("check", new pb.CheckRequest().setUrn(urn).setNews(toStruct(news)).setOlds(toStruct(olds)));
 const diff = (olds: Values, news: Values, ignore: string[] = []) =>
-  ask(
-    client.diff,
+  ask<pb.DiffResponse>(
+    "diff",
     new pb.DiffRequest()
       .setUrn(URN)
       .setOldInputs(toStruct(olds))
@@ -104,8 +107,8 @@ const diff = (olds: Values, news: Values, ignore: string[] = []) =>
       .setIgnorechangesList(ignore),
   );
 const create = (inputs: Values, preview = false, timeout = 0) =>
-  ask(
-    client.create,
+  ask<pb.CreateResponse>(
+    "create",
     new pb.CreateRequest().setUrn(URN).setProperties(toStruct(inputs)).setPreview(preview).setTimeout(timeout),
   );
 const details = (answer: pb.DiffResponse) =>
@@ -194,16 +197,16 @@ describe("create, update, read, delete", () => {
   it("a preview of an update keeps what an update cannot change", async () => {
     const request = new pb.UpdateRequest().setUrn(URN).setPreview(true);
     request.setOlds(toStruct({ address: "a", key: secret("k"), count: 1 })).setNews(toStruct({ name: "n" }));
-    const answer = await ask(client.update, request);
+    const answer = await ask<pb.UpdateResponse>("update", request);
     expect(fromStruct(answer.getProperties())).toEqual({ address: "a", key: secret(UNKNOWN), count: UNKNOWN });
     expect(calls).toEqual([]);
   });
 
   it("read of something gone answers with an empty id, of something there with its inputs", async () => {
     const request = () => new pb.ReadRequest().setUrn(URN).setProperties(toStruct({ address: "a" }));
-    expect((await ask(client.read, request().setId("gone"))).getId()).toBe("");
-    const there = await ask(
-      client.read,
+    expect((await ask<pb.ReadResponse>("read", request().setId("gone"))).getId()).toBe("");
+    const there = await ask<pb.ReadResponse>(
+      "read",
       request()
         .setId("x")
         .setInputs(toStruct({ name: "n" })),
@@ -213,7 +216,7 @@ describe("create, update, read, delete", () => {
   });
 
   it("an import is refused with what to do instead", async () => {
-    await expect(ask(client.read, new pb.ReadRequest().setUrn(URN).setId("x"))).rejects.toThrow(
+    await expect(ask<pb.ReadResponse>("read", new pb.ReadRequest().setUrn(URN).setId("x"))).rejects.toThrow(
       /Thing cannot be imported.*pulumi up/,
     );
   });
@@ -226,7 +229,7 @@ describe("create, update, read, delete", () => {
     const running = create({ name: "wait" });
     running.catch(() => {});
     while (calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    await ask(client.cancel, new Empty());
+    await ask<Empty>("cancel", new Empty());
     await expect(running).rejects.toThrow(/cancelled\. Run `pulumi up` again.*\[CANCELLED\]/);
   });
 
@@ -237,7 +240,7 @@ describe("create, update, read, delete", () => {
 
 describe("schema", () => {
   it("lists inputs without computed ones, marks secrets and required fields", async () => {
-    const schema = JSON.parse((await ask(client.getSchema, new pb.GetSchemaRequest())).getSchema());
+    const schema = JSON.parse((await ask<pb.GetSchemaResponse>("getSchema", new pb.GetSchemaRequest())).getSchema());
     const found = schema.resources["sealflow:index:Thing"];
     expect(Object.keys(found.inputProperties)).toEqual(["name", "size", "token", "parts", "path"]);
     expect(found.requiredInputs).toEqual(["name"]);
