@@ -25,6 +25,7 @@ export interface KeysInput {
 
 export const keysField = {
   type: "object",
+  change: "replace",
   about: "Keys of the pipeline: `reference` of its PipelineKeys.",
 } as const satisfies InputField;
 

@@ -1,9 +1,9 @@
 /** Entry of the plugin process: serves, prints the port for the engine, and ends with the engine. */
 import * as path from "node:path";
+import { packageVersion } from "./package-version";
 import { definitions } from "./resources";
 import { findProject } from "./server/context";
 import { serve } from "./server/serve";
-import { packageVersion } from "./version";
 
 /** How often to look whether the engine still lives, in milliseconds. */
 const PARENT_CHECK_MS = 1000;

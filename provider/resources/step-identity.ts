@@ -1,0 +1,136 @@
+import { type DerivedStep, deriveStep, type StepPlan } from "../../owner/step";
+import { grantId, grantValue } from "../../policy";
+import { jcs } from "../../protocol/canonical";
+import { namespaceOf } from "../../protocol/keys";
+import type { DescriptorStep, Program } from "../../protocol/messages";
+import { imageKeyPath } from "../../protocol/names";
+import type { Tee } from "../../protocol/rcar";
+import { type KeysInput, keysField, openKeys } from "../keys";
+import { deleteAt, needConnection, relyingPartyDigest, relyingPartyField, withRelyingParty } from "../relying-party";
+import type { Context } from "../server/context";
+import type { Definition } from "../server/definition";
+import { isLive, keepLive } from "./live";
+
+interface Inputs {
+  keys: KeysInput;
+  step: string;
+  command: string[];
+  env?: Record<string, string>;
+  inputs: Program["inputs"];
+  outputs: Program["outputs"];
+  releases?: { output: string; as: string; recipients?: string[] }[];
+  limits: Program["limits"];
+  egress?: boolean;
+  exitClass?: "visible" | "hidden";
+  trustProgram?: string;
+  acceptRollback?: string;
+  image: { digest: string; kekId: string; reference: string };
+  datasets?: Record<string, string>;
+  recipients?: Record<string, string>;
+  tee: Tee;
+  relyingParty?: string;
+}
+
+interface Outputs {
+  programId: string;
+  identity: string;
+  entry: DescriptorStep;
+}
+
+/** Content-addressed: whatever changes, changes programId and identity, so there is no update, only a new one. */
+export const stepIdentity: Definition<Inputs, Outputs> = {
+  name: "StepIdentity",
+  about: "What one step is allowed to be: its keys in the key broker, released to exactly one attested guest.",
+  inputs: {
+    keys: keysField,
+    step: { type: "string", about: "Name of the step." },
+    command: { type: "list", secret: true, about: "Program and its arguments; only owner and guest see them." },
+    env: { type: "object", optional: true, secret: true, about: "Environment of the program. Default: none." },
+    inputs: { type: "object", about: "Input name to its edge or dataset, and format." },
+    outputs: { type: "object", about: "Output name to its format." },
+    releases: { type: "list", optional: true, about: "Outputs wrapped to recipients: {output, as, recipients}." },
+    limits: { type: "object", about: "{timeoutSeconds, waitSeconds, retryLimit, shards}." },
+    egress: { type: "boolean", optional: true, about: "Whether the program may use the network. Default: false." },
+    exitClass: { type: "string", optional: true, about: "`visible` (default) or `hidden`." },
+    trustProgram: {
+      type: "string",
+      optional: true,
+      about: "Reason for running the program without isolation from the runner that holds the keys.",
+    },
+    acceptRollback: { type: "string", optional: true, about: "Reason for accepting scratch space on a disk." },
+    image: { type: "object", about: "{digest, kekId, reference} of the SealedImage." },
+    datasets: { type: "object", optional: true, about: "Pipeline input to dataset id, for the inputs it reads." },
+    recipients: { type: "object", optional: true, about: "Recipient name to X25519 key, beside the owner." },
+    tee: { type: "string", about: "Kind of guest that gets the keys; `sample` is the simulated one." },
+    relyingParty: relyingPartyField,
+  },
+  outputs: {
+    programId: { type: "string", about: "Keyed digest of everything the step may do, 64 hex digits." },
+    identity: { type: "string", about: "Initdata digest that attestation reports, hex." },
+    entry: { type: "object", about: "The step's entry of the version's descriptor; public." },
+  },
+
+  async check(context, news, olds) {
+    if (news.image && news.keys) keepLive(imageKeyPath(namespaceOf(news.keys.fingerprint), news.image.kekId));
+    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) } };
+  },
+
+  async create(context, inputs) {
+    const derived = await derive(context, inputs);
+    await withRelyingParty(context, async ({ kbs }) => {
+      context.log.status("putting keys into the key broker");
+      for (const { path, bytes } of derived.resources) await kbs.putResource(path, bytes);
+      context.log.status("granting them to the guest");
+      await kbs.putGrant(derived.grant.id, derived.grant.value);
+    });
+    keepLive(derived.resource);
+    const { programId, identity, descriptorStep: entry } = derived;
+    return { id: derived.resource, outputs: { programId, identity, entry } };
+  },
+
+  /** Grants can be read back; resources cannot. A missing or emptied grant counts as a missing identity. */
+  async read(context, { inputs, outputs, id }) {
+    const image = imageKeyPath(namespaceOf(inputs.keys.fingerprint), inputs.image.kekId);
+    const want = grantValue({ paths: [id, image], tee: inputs.tee });
+    const found = await withRelyingParty(context, ({ kbs }) =>
+      kbs.referenceValue(grantId(inputs.tee, outputs.identity)),
+    );
+    return found !== undefined && jcs(found) === jcs(want) ? outputs : undefined;
+  },
+
+  /** The grant first: from then on nothing is released, whatever else fails. The image's key goes with the image. */
+  async delete(context, { id, inputs, outputs }) {
+    if (isLive(id)) return;
+    await deleteAt(context, `the keys and grant of step ${inputs.step}`, async ({ kbs }) => {
+      await kbs.revokeGrant(grantId(inputs.tee, outputs.identity));
+      await kbs.deleteResource(id);
+    });
+  },
+};
+
+function derive(context: Context, inputs: Inputs): Promise<DerivedStep> {
+  const { root, facts } = openKeys(context, inputs.keys);
+  const step: StepPlan = {
+    name: inputs.step,
+    command: inputs.command,
+    env: inputs.env ?? {},
+    inputs: inputs.inputs,
+    outputs: inputs.outputs,
+    releases: inputs.releases ?? [],
+    limits: inputs.limits,
+    ...(inputs.egress === undefined ? {} : { egress: inputs.egress }),
+    ...(inputs.exitClass === undefined ? {} : { exitClass: inputs.exitClass }),
+    ...(inputs.trustProgram === undefined ? {} : { trustProgram: inputs.trustProgram }),
+    ...(inputs.acceptRollback === undefined ? {} : { acceptRollback: inputs.acceptRollback }),
+  };
+  return deriveStep({
+    root,
+    pipelineUid: inputs.keys.pipelineUid,
+    step,
+    image: inputs.image,
+    connection: needConnection(context),
+    tee: inputs.tee,
+    datasets: inputs.datasets ?? {},
+    recipients: { ...inputs.recipients, owner: facts.releaseKey },
+  });
+}

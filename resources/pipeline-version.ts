@@ -1,0 +1,36 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { KeysReference } from "./keys-reference";
+
+export interface PipelineVersionArgs {
+  keys: KeysReference;
+  /** Step name to `entry` of its StepIdentity. */
+  steps: Record<string, pulumi.Input<Record<string, unknown>>>;
+  /** Pipeline input to `entry` of its SealedDataset. @default none */
+  datasets?: Record<string, pulumi.Input<Record<string, unknown>>>;
+  /** Release name to {from: "step.output", recipients?}. @default none */
+  releases?: Record<string, object>;
+  /** Recipient name to X25519 key, beside the owner. @default none */
+  recipients?: Record<string, string>;
+  /** Ed25519 keys that may open runs, beside the pipeline's own. @default none */
+  runKeys?: string[];
+  /** Seconds that open runs of the version before may go on. @default 0 */
+  drainSeconds?: number;
+  /** Seconds after which a run's secrets are deleted. @default 2592000 (30 days) */
+  runSeconds?: number;
+}
+
+/** The signed description of a pipeline in the ledger. An update registers the next version. */
+export class PipelineVersion extends pulumi.CustomResource {
+  declare readonly pipelineUid: pulumi.Output<string>;
+  declare readonly digest: pulumi.Output<string>;
+  declare readonly sequence: pulumi.Output<number>;
+  declare readonly ledgerKey: pulumi.Output<string>;
+  /** Public file for run, status and fetch, relative to the project. */
+  declare readonly connectionFile: pulumi.Output<string>;
+
+  constructor(name: string, args: PipelineVersionArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = { pipelineUid: undefined, digest: undefined, sequence: undefined };
+    const more = { ledgerKey: undefined, connectionFile: undefined };
+    super("sealflow:index:PipelineVersion", name, { ...outputs, ...more, ...args }, opts);
+  }
+}
