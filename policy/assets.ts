@@ -1,14 +1,14 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Folders that may hold the texts: beside this module, or the package's sources when this runs from dist/policy/. */
-const FOLDERS = [__dirname, join(__dirname, "..", "..", "policy")];
-
-/** @param name path below policy/, such as `agent/rules.rego`. @throws Error when the package is incomplete. */
+/**
+ * A text or compiled policy of this package; the build copies them beside the compiled modules.
+ * @param name path below policy/, such as `agent/rules.rego`. @throws Error when the package is incomplete.
+ */
 export function asset(name: string): Buffer {
-  for (const folder of FOLDERS) {
-    const path = join(folder, name);
-    if (existsSync(path)) return readFileSync(path);
+  try {
+    return readFileSync(join(__dirname, name));
+  } catch (cause) {
+    throw new Error(`policy/${name} is missing from this installation; reinstall the package`, { cause });
   }
-  throw new Error(`policy/${name} is missing from this installation; reinstall the package`);
 }
