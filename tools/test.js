@@ -31,7 +31,10 @@ function test({ root, quick, args }) {
   const checks =
     args.length > 0 ? [] : [named("type check", () => typeCheck(root)), named("lint and imports", () => lint(root))];
   const failedChecks = checks.filter((check) => check.run() !== 0).map((check) => check.name);
+  const passedChecks = checks.length - failedChecks.length;
 
+  // Before the tests, with its progress shown: on a fresh machine the engine may have to be built for minutes.
+  if (!quick && args.length === 0 && script(root, "tools/engine.js") !== 0) failedChecks.push("Pulumi engine");
   const totals = { passed: 0, failed: 0, skipped: 0 };
   let jestCode = 0;
   const rounds = [["--maxWorkers=2", "--testPathIgnorePatterns=\\.slow\\.test\\.ts$"]];
@@ -40,7 +43,7 @@ function test({ root, quick, args }) {
 
   for (const name of failedChecks) console.log(`failed: ${name}`);
   totals.failed += failedChecks.length;
-  totals.passed += checks.length - failedChecks.length;
+  totals.passed += passedChecks;
   const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
   console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
   return jestCode !== 0 || totals.failed > 0 || totals.passed === 0 ? 1 : 0;
@@ -55,8 +58,8 @@ function jestRound(root, round, args, totals) {
       "--json",
       `--outputFile=${report}`,
       "--passWithNoTests",
+      ...args, // first: jest's list options take every word behind them
       ...round,
-      ...args,
     ]);
     const result = JSON.parse(fs.readFileSync(report, "utf8"));
     totals.passed += result.numPassedTests;
@@ -82,9 +85,13 @@ function named(name, run) {
   };
 }
 
-/** Runs a tool of node_modules under this Node. Its standard output goes to standard error: ours ends in one line. */
 function tool(root, file, args) {
-  const result = spawnSync(process.execPath, [path.join(root, "node_modules", file), ...args], {
+  return script(root, path.join("node_modules", file), args);
+}
+
+/** Runs a script under this Node. Its standard output goes to standard error: ours ends in one line. */
+function script(root, file, args = []) {
+  const result = spawnSync(process.execPath, [path.join(root, file), ...args], {
     cwd: root,
     stdio: ["ignore", 2, 2],
   });

@@ -1,13 +1,26 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { packageRoot } from "./package-root";
 import { ENGINE_VERSION } from "./versions";
 
+/** Longer than any maker may take, in milliseconds. */
+const LOCK_LIFETIME_MS = 45 * 60_000;
+
 /** What is kept between projects and can be made again: SEALFLOW_CACHE, else ~/.cache/sealflow (XDG_CACHE_HOME). */
 export function cacheRoot(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.SEALFLOW_CACHE) return env.SEALFLOW_CACHE;
+  if (env.SEALFLOW_CACHE) return resolve(env.SEALFLOW_CACHE);
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "sealflow");
 }
 
@@ -25,19 +38,20 @@ export function cachedEngine(folder: string): string | undefined {
 
 /**
  * Lets `make` fill a fresh folder beside `folder` and moves it into place whole, so that an interrupted build leaves
- * nothing that looks finished. When another process was faster, its result stays.
+ * nothing that looks finished. Call it under lockFolder: what an interrupted call left behind is removed.
  */
 export async function fillFolder(folder: string, make: (fresh: string) => Promise<void>): Promise<void> {
-  mkdirSync(join(folder, ".."), { recursive: true });
-  const fresh = mkdtempSync(`${folder}.making-`);
+  const parent = dirname(folder);
+  mkdirSync(parent, { recursive: true });
+  const prefix = `${basename(folder)}.making-`;
+  for (const name of readdirSync(parent)) {
+    if (name.startsWith(prefix)) rmSync(join(parent, name), { recursive: true, force: true });
+  }
+  const fresh = mkdtempSync(join(parent, prefix));
   try {
     await make(fresh);
-    try {
-      renameSync(fresh, folder);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if ((code !== "ENOTEMPTY" && code !== "EEXIST") || cachedEngine(folder) === undefined) throw error;
-    }
+    rmSync(folder, { recursive: true, force: true }); // one that could not be used
+    renameSync(fresh, folder);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
@@ -48,7 +62,7 @@ export async function fillFolder(folder: string, make: (fresh: string) => Promis
  * @returns the function that gives the lock back
  */
 export async function lockFolder(folder: string, onWait: (pid: number) => void): Promise<() => void> {
-  mkdirSync(join(folder, ".."), { recursive: true });
+  mkdirSync(dirname(folder), { recursive: true });
   const file = `${folder}.lock`;
   for (;;) {
     try {
@@ -58,12 +72,17 @@ export async function lockFolder(folder: string, onWait: (pid: number) => void):
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
     const pid = holder(file);
-    if (pid !== undefined && !isAlive(pid)) rmSync(file, { force: true });
+    if ((pid !== undefined && !isAlive(pid)) || isOld(file)) rmSync(file, { force: true });
     else {
       if (pid !== undefined) onWait(pid);
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
+}
+
+/** The lock of a process with a number that another one has by now. */
+function isOld(file: string): boolean {
+  return Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > LOCK_LIFETIME_MS;
 }
 
 function holder(file: string): number | undefined {

@@ -8,4 +8,11 @@ export {
   runPulumi,
 } from "./home";
 export { packageRoot } from "./package-root";
-export { type Engine, EngineError, type EngineProgress, type EngineSource, type OnProgress } from "./types";
+export {
+  type Engine,
+  EngineError,
+  type EngineProgress,
+  type EngineSource,
+  formatProgress,
+  type OnProgress,
+} from "./types";

@@ -25,6 +25,11 @@ export interface EngineProgress {
 
 export type OnProgress = (event: EngineProgress) => void;
 
+/** One line for a terminal or a log, for example "[ 42 s] engine: compiling: 300 of about 1900 packages". */
+export function formatProgress({ elapsed, message }: EngineProgress): string {
+  return `[${elapsed.toFixed(0).padStart(3)} s] engine: ${message}`;
+}
+
 /** Append only. ENGINE_UNAVAILABLE: no source worked; install one of those the message lists, then retry. */
 export type EngineCode = "ENGINE_UNAVAILABLE";
 export class EngineError extends SealflowError<EngineCode> {}

@@ -1,15 +1,28 @@
 /** Real programs through the real engine (from the cache, or made now) on a file backend. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureEngine, packageRoot, runPulumi } from "../../cli/engine";
 
 const ENGINE_MINUTES = 30;
 let project: string;
+/** A home folder of its own, to see that Pulumi's usual place there is not touched. */
+let home: string;
 
 beforeAll(async () => {
   await ensureEngine();
   project = mkdtempSync(join(tmpdir(), "sealflow-program-"));
+  home = mkdtempSync(join(tmpdir(), "sealflow-home-"));
   symlinkSync(join(packageRoot(), "node_modules"), join(project, "node_modules"));
   cpSync(join(packageRoot(), "tsconfig.json"), join(project, "tsconfig.json"));
   // The program imports its own package by name, as stacks/ import "sealflow", and gets what dist/ holds.
@@ -27,7 +40,9 @@ beforeAll(async () => {
   program(PROGRAM);
 }, ENGINE_MINUTES * 60_000);
 
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+afterAll(() => {
+  for (const folder of [project, home]) rmSync(folder, { recursive: true, force: true });
+});
 
 const PROGRAM = `
 import * as pulumi from "@pulumi/pulumi";
@@ -51,7 +66,7 @@ function program(text: string): void {
 }
 
 function pulumi(args: string[]) {
-  return runPulumi([...args, "--non-interactive"], { cwd: project, stdio: "pipe" });
+  return runPulumi([...args, "--non-interactive"], { cwd: project, stdio: "pipe", env: { HOME: home } });
 }
 
 test("a TypeScript program is previewed and brought up with configuration and secrets", async () => {
@@ -131,6 +146,10 @@ test("a dynamic provider of the program runs", async () => {
   expect(await pulumi(["up", "--yes"])).toMatchObject({ code: 0 });
   expect(JSON.parse((await pulumi(["stack", "output", "--json"])).stdout)).toEqual({ said: "heard" });
 }, 60_000);
+
+test("nothing is written to the user's own ~/.pulumi", () => {
+  expect(readdirSync(home)).not.toContain(".pulumi");
+});
 
 test("the stack is destroyed and removed", async () => {
   expect(await pulumi(["destroy", "--yes"])).toMatchObject({ code: 0 });
