@@ -1,0 +1,157 @@
+/** Writes the verifiable folder of one run from the ledger's export. */
+import { randomBytes } from "node:crypto";
+import { createWriteStream, existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import * as path from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { jcs } from "../../protocol/canonical";
+import { jwsDigest, peekJws } from "../../protocol/jws";
+import { type Commit, commit, descriptor, runRequest } from "../../protocol/messages";
+import { parseEdgeName } from "../../protocol/names";
+import {
+  commitFile,
+  descriptorFile,
+  digestFile,
+  failureFile,
+  HEAD,
+  LOG,
+  listFiles,
+  MANIFEST,
+  type Manifest,
+  manifestText,
+  objectFile,
+  REQUEST,
+  RunFolderError,
+  revocationFile,
+} from "../run-folder/layout";
+
+/** `GET /v1/runs/{run}/log`. Nothing in it is believed: the folder is verified after it was written. */
+export interface RunExport {
+  readonly descriptors: readonly string[];
+  readonly revocations: readonly string[];
+  readonly request: string;
+  readonly commits: readonly { readonly commit: string; readonly leaf: number }[];
+  readonly failures: readonly { readonly commit: string; readonly leaf: number }[];
+  readonly entries: readonly { readonly entry?: string; readonly hash: string }[];
+  readonly head: string;
+  readonly objects: Readonly<Record<string, string>>;
+}
+
+/** Ciphertext behind one of the export's URLs. */
+export type Download = (url: string) => Promise<AsyncIterable<Uint8Array>>;
+
+export interface WriteRunFolderOptions {
+  readonly exported: RunExport;
+  /** Replaced as a whole; objects that are already there are kept. */
+  readonly dir: string;
+  readonly download: Download;
+  /** Released edges and logs, or every object that the store still has. Default: released. */
+  readonly objects?: "released" | "all";
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws RunFolderError FOLDER_EXPORT, ProtocolError, or what `download` throws. */
+export async function writeRunFolder(options: WriteRunFolderOptions): Promise<void> {
+  const { dir } = options;
+  const fresh = `${dir}.${randomBytes(4).toString("hex")}.tmp`;
+  mkdirSync(fresh, { recursive: true, mode: 0o700 });
+  try {
+    writeTexts(fresh, options.exported);
+    await writeObjects(fresh, options);
+    await writeManifest(fresh);
+    replaceFolder(fresh, dir);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+/** Lists every file with digest and size; to be called after any change of the folder. */
+export async function writeManifest(dir: string): Promise<void> {
+  const request = peekJws("sealflow-run+jwt", await textOf(dir, REQUEST), runRequest);
+  const files: Manifest["files"] = {};
+  for (const file of listFiles(dir)) if (file !== MANIFEST) files[file] = await digestFile(path.join(dir, file));
+  const content: Manifest = {
+    v: 1,
+    run: jwsDigest(await textOf(dir, REQUEST)),
+    pipelineUid: request.pipelineUid,
+    files,
+  };
+  writeFileSync(path.join(dir, MANIFEST), manifestText(content), { mode: 0o600 });
+}
+
+function writeTexts(dir: string, exported: RunExport): void {
+  const write = (file: string, text: string): void => {
+    const target = path.join(dir, file);
+    mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
+    writeFileSync(target, `${text}\n`, { mode: 0o600 });
+  };
+  write(REQUEST, exported.request);
+  for (const token of exported.descriptors) {
+    write(descriptorFile(peekJws("sealflow-descriptor+jwt", token, descriptor).sequence), token);
+  }
+  for (const token of exported.revocations) write(revocationFile(jwsDigest(token)), token);
+  for (const { commit: token } of exported.commits) write(commitFile(peekCommit(token)), token);
+  for (const { commit: token } of exported.failures) write(failureFile(peekCommit(token)), token);
+  write(LOG, exported.entries.map(({ entry, hash }) => jcs(entry === undefined ? { hash } : { entry })).join("\n"));
+  write(HEAD, exported.head);
+}
+
+async function writeObjects(fresh: string, options: WriteRunFolderOptions): Promise<void> {
+  const { exported, dir, download, onProgress, signal } = options;
+  const wanted = wantedObjects(exported, options.objects ?? "released");
+  mkdirSync(path.join(fresh, "objects"), { recursive: true, mode: 0o700 });
+  for (const [done, digest] of wanted.entries()) {
+    onProgress?.(done, wanted.length);
+    const target = path.join(fresh, objectFile(digest));
+    const held = path.join(dir, objectFile(digest));
+    if (existsSync(held) && (await digestFile(held)).sha256 === digest) {
+      linkSync(held, target);
+      continue;
+    }
+    const url = exported.objects[digest];
+    if (url === undefined) continue; // swept or never uploaded: verify says so when it must be there
+    await pipeline(Readable.from(await download(url)), createWriteStream(target, { mode: 0o600 }), { signal });
+    const found = await digestFile(target);
+    if (found.sha256 !== digest) {
+      throw new RunFolderError("FOLDER_EXPORT", `object ${digest}: the store sent bytes with SHA-256 ${found.sha256}`);
+    }
+  }
+  onProgress?.(wanted.length, wanted.length);
+}
+
+/** Digests, each once: outputs that are released, and logs. */
+function wantedObjects(exported: RunExport, which: "released" | "all"): string[] {
+  if (which === "all") return Object.keys(exported.objects);
+  const request = peekJws("sealflow-run+jwt", exported.request, runRequest);
+  const token = exported.descriptors.find((d) => jwsDigest(d) === request.descriptor);
+  if (token === undefined) {
+    throw new RunFolderError("FOLDER_EXPORT", `the ledger's export lacks version ${request.descriptor} of the run`);
+  }
+  const released = Object.values(peekJws("sealflow-descriptor+jwt", token, descriptor).releases);
+  const digests = [...exported.commits, ...exported.failures].flatMap(({ commit: text }) => {
+    const c = peekCommit(text);
+    const outputs = released.flatMap(({ from }) => {
+      const { step, output } = parseEdgeName(from);
+      const object = step === c.step ? c.outputs[output] : undefined;
+      return object ? [object.digest] : [];
+    });
+    return [...outputs, c.log.digest];
+  });
+  return [...new Set(digests)];
+}
+
+const peekCommit = (token: string): Commit => peekJws("sealflow-commit+jwt", token, commit);
+
+async function textOf(dir: string, file: string): Promise<string> {
+  return (await readFile(path.join(dir, file), "utf8")).trimEnd();
+}
+
+/** The old folder goes only when the new one is whole. */
+function replaceFolder(fresh: string, dir: string): void {
+  const old = `${fresh}.old`;
+  if (existsSync(dir)) renameSync(dir, old);
+  renameSync(fresh, dir);
+  rmSync(old, { recursive: true, force: true });
+}

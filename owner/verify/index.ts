@@ -1,0 +1,3 @@
+export type { PinnedHead } from "./log";
+export * from "./report";
+export * from "./verify";
