@@ -37,11 +37,15 @@ const TEXTS = [
   },
 ];
 
-/** @returns {string} path of the OPA binary, built from the pinned module when it is not in the cache. */
-function findOpa() {
+/**
+ * @param {{build?: boolean}} [options] whether OPA is built from the pinned module when it is not in the cache.
+ * @returns {string | undefined} path of the OPA binary.
+ */
+function findOpa(options = {}) {
   const cache = process.env.SEALFLOW_CACHE || path.join(os.homedir(), ".cache", "sealflow");
   const binary = path.join(cache, "opa", `opa-v${OPA_VERSION}`);
   if (fs.existsSync(binary)) return binary;
+  if (options.build === false) return undefined;
   console.error(`policy:build: building OPA ${OPA_VERSION} with Go (about a minute, once)`);
   fs.mkdirSync(path.dirname(binary), { recursive: true });
   const temporary = `${binary}.${process.pid}`;
@@ -90,15 +94,18 @@ function withReferenceValues(opa) {
   return all;
 }
 
+/** Runs in `work` with relative names: OPA writes the name of the source into its output. */
 function compile(opa, capabilities, work, name, text, entrypoints) {
-  const source = path.join(work, `${name}.rego`);
-  const bundle = path.join(work, `${name}.tar.gz`);
-  fs.writeFileSync(source, text);
+  const source = `${name}.rego`;
+  const bundle = `${name}.tar.gz`;
+  fs.writeFileSync(path.join(work, source), text);
   const entries = entrypoints.flatMap((e) => ["-e", e]);
   execFileSync(opa, ["build", "-t", "wasm", "--capabilities", capabilities, ...entries, "-o", bundle, source], {
+    cwd: work,
     stdio: ["ignore", "inherit", "inherit"],
   });
-  execFileSync("tar", ["-xzf", bundle, "-C", work, "/policy.wasm"]);
+  // Both GNU and BSD tar drop the leading slash of the member; GNU tar mentions it.
+  execFileSync("tar", ["-xzf", bundle, "/policy.wasm"], { cwd: work, stdio: "ignore" });
   return fs.readFileSync(path.join(work, "policy.wasm"));
 }
 

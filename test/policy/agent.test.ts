@@ -11,7 +11,7 @@ import {
   stepGuest,
 } from "../../policy";
 
-export const CA = `-----BEGIN CERTIFICATE-----\n${"TUlJQ".repeat(12)}\n-----END CERTIFICATE-----\n`;
+const CA = `-----BEGIN CERTIFICATE-----\n${"TUlJQ".repeat(12)}\n-----END CERTIFICATE-----\n`;
 const digest = "ab".repeat(32);
 const base = {
   tee: "sample" as const,
@@ -105,19 +105,19 @@ describe("a host that asks for more is refused:", () => {
     [
       "another image",
       (r: Json) => {
-        (r as never as { storages: Json[] }).storages[0]!.source = `x/y@sha256:${"0".repeat(64)}`;
+        storage(r).source = `x/y@sha256:${"0".repeat(64)}`;
       },
     ],
     [
       "the image by tag",
       (r: Json) => {
-        (r.storages as Json[])[0]!.source = "sf-0011.sealflow.local/train:latest";
+        storage(r).source = "sf-0011.sealflow.local/train:latest";
       },
     ],
     [
       "a second image",
       (r: Json) => {
-        (r.storages as Json[]).push((r.storages as Json[])[0]!);
+        (r.storages as Json[]).push(storage(r));
       },
     ],
     [
@@ -135,9 +135,9 @@ describe("a host that asks for more is refused:", () => {
     [
       "an image that says it is the sandbox",
       (r: Json) => {
-        const s = (r.storages as Json[])[0]!;
+        const s = storage(r);
         s.driver_options = [
-          (s.driver_options as string[])[0]!.replace(
+          String((s.driver_options as string[])[0]).replace(
             '"io.kubernetes.cri.container-type":"container"',
             '"io.kubernetes.cri.container-type":"sandbox"',
           ),
@@ -147,9 +147,12 @@ describe("a host that asks for more is refused:", () => {
     [
       "a type hidden by an escape",
       (r: Json) => {
-        const s = (r.storages as Json[])[0]!;
+        const s = storage(r);
         s.driver_options = [
-          (s.driver_options as string[])[0]!.replace("}}", ',"io.kubernetes.cri.container\\u002dtype":"sandbox"}}'),
+          String((s.driver_options as string[])[0]).replace(
+            "}}",
+            ',"io.kubernetes.cri.container\\u002dtype":"sandbox"}}',
+          ),
         ];
       },
     ],
@@ -254,7 +257,7 @@ describe("a host that asks for more is refused:", () => {
     [
       "scratch from a shared folder",
       (r: Json) => {
-        mounts(r).at(-1)!.source = "/run/kata-containers/shared/containers/x";
+        (mounts(r).at(-1) as Json).source = "/run/kata-containers/shared/containers/x";
       },
     ],
     [
@@ -267,7 +270,7 @@ describe("a host that asks for more is refused:", () => {
     [
       "a mount twice",
       (r: Json) => {
-        mounts(r).push(mounts(r)[0]!);
+        mounts(r).push(mounts(r)[0] as Json);
       },
     ],
     [
@@ -467,6 +470,7 @@ describe("a policy text", () => {
   });
 });
 
+const storage = (r: Json) => (r.storages as Json[])[0] as Json;
 const oci = (r: Json) => r.OCI as Json;
 const process = (r: Json) => oci(r).Process as Json;
 const mounts = (r: Json) => oci(r).Mounts as Json[];

@@ -71,7 +71,9 @@ describe("rendering", () => {
   it("gzip carries no time and no name, and its bytes are pinned", () => {
     const annotation = annotationOf(renderInitdata({ algorithm: "sha256", data: { "a.toml": "x = 1\n" } }));
     expect(Buffer.from(annotation, "base64").subarray(0, 10).toString("hex")).toMatch(/^1f8b08000000000002(03|ff)$/);
-    expect(annotation).toMatchInlineSnapshot(`"H4sIAAAAAAACAytLLSrOzM9TsFVQMtAz1DNQ4krMSc8vyizJyAWJFWckGpmaKXFxRackliTGcikl6pXk5+YoAeXU1dW5KoC0IReIBQA+yoSRSAAAAA=="`);
+    expect(annotation).toMatchInlineSnapshot(
+      `"H4sIAAAAAAACAytLLSrOzM9TsFVQMtAz1DNQ4krMSc8vyizJyAWJFWckGpmaKXFxRackliTGcikl6pXk5+YoAeXU1dW5KoC0IReIBQA+yoSRSAAAAA=="`,
+    );
   });
 
   it.each([
