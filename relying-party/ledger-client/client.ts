@@ -1,0 +1,325 @@
+/** The ledger's HTTP API for owners, runners of pipelines and auditors. Guests have their own client in guest/. */
+import type { KeyObject } from "node:crypto";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { equalBytesHex, fromHex, utf8 } from "../../protocol/bytes";
+import { publicKey } from "../../protocol/crypto";
+import { ProtocolError } from "../../protocol/errors";
+import { jwsDigest, peekJws, verifyJws } from "../../protocol/jws";
+import { EMPTY_ROOT, leafHash, nodeHash, verifyConsistency } from "../../protocol/merkle";
+import {
+  type ClaimAnswer,
+  type CommitAnswer,
+  claimAnswer,
+  commitAnswer,
+  type Head,
+  head as headShape,
+  revoke,
+} from "../../protocol/messages";
+import { jws } from "../../protocol/messages/common";
+import { object, parse, type Shape } from "../../protocol/shape";
+import { HttpError, HttpsClient } from "../http/client";
+import * as answers from "./answers";
+import { LedgerRefusal } from "./errors";
+import { readEvents } from "./sse";
+
+export interface LedgerClientOptions {
+  readonly url: string;
+  /** The only CA believed, PEM. */
+  readonly caPem: string;
+  /** Ed25519 key of the ledger, base64url. */
+  readonly ledgerKey: string;
+  /** Per call, milliseconds; default 30 000. */
+  readonly timeoutMs?: number;
+}
+
+/** A head that was verified with the ledger's key: keep `token`, and give it to `head()` the next time. */
+export interface VerifiedHead extends Head {
+  readonly token: string;
+}
+
+/** A read token, or how to sign one: tokens live for minutes, a stream of events longer. */
+export type ReadAccess = string | (() => Promise<string>);
+
+const tokenAnswer = object({ token: jws });
+const RECONNECT_MS = 1000;
+
+/** All calls are idempotent by their bytes, so they are repeated after network errors. Close it at the end. */
+export class LedgerClient {
+  readonly #http: HttpsClient;
+  readonly #options: LedgerClientOptions;
+  readonly #key: KeyObject;
+
+  /** @throws HttpError URL; ProtocolError KEY. */
+  constructor(options: LedgerClientOptions) {
+    this.#options = options;
+    this.#key = publicKey("Ed25519", options.ledgerKey);
+    this.#http = new HttpsClient({
+      url: options.url,
+      caPem: options.caPem,
+      timeoutMs: options.timeoutMs ?? 30_000,
+      maxAnswerBytes: 512 * 1024 * 1024,
+    });
+  }
+
+  /**
+   * The current head.
+   * @param old token of a head seen before; the log must extend it.
+   * @throws ProtocolError LOG_PROOF, or LedgerRefusal ROLLBACK: the ledger forgot entries that were signed.
+   */
+  async head(old?: string): Promise<VerifiedHead> {
+    const seen = old === undefined ? undefined : await this.verifyHead(old);
+    const query = seen ? `?old=${seen.size}` : "";
+    const answer = parse(answers.headsAnswer, await this.#get(`/v1/heads${query}`), "heads");
+    const now = await this.verifyHead(answer.head);
+    if (seen) verifyConsistency(seen, now, answer.consistency);
+    return now;
+  }
+
+  /** @throws ProtocolError when the token is no head of this ledger. */
+  async verifyHead(token: string): Promise<VerifiedHead> {
+    const verified = await verifyJws("sealflow-head+jwt", token, this.#key, headShape);
+    if (verified.ledgerKey !== this.#options.ledgerKey) throw new ProtocolError("KEY", "head: of another ledger");
+    return { ...verified, token };
+  }
+
+  /** Registers a version; repeating the same bytes changes nothing. */
+  async registerDescriptor(token: string) {
+    const answer = await this.#post("/v1/pipelines", token, answers.registered);
+    requireEcho(answer.descriptor, jwsDigest(token), "registered version");
+    return { ...answer, head: await this.verifyHead(answer.head) };
+  }
+
+  /** All versions of a pipeline, oldest first. The tokens are the owner's word: verify them with the owner's key. */
+  async pipeline(
+    pipelineUid: string,
+    read: ReadAccess,
+  ): Promise<{ descriptors: answers.Version[]; head: VerifiedHead }> {
+    const found = await this.#get(`/v1/pipelines/${pipelineUid}`, read);
+    const { descriptors, head } = parse(answers.versionsAnswer, found, "pipeline");
+    for (const v of descriptors) requireEcho(jwsDigest(v.token), v.digest, `version ${v.sequence}`);
+    return { descriptors, head: await this.verifyHead(head) };
+  }
+
+  /** @param token names the pipeline; with `descriptor: null` inside, it is closed for good. */
+  async revoke(token: string): Promise<{ head: VerifiedHead }> {
+    const { pipelineUid } = peekJws("sealflow-revoke+jwt", token, revoke);
+    const { head } = await this.#post(`/v1/pipelines/${pipelineUid}/revoke`, token, answers.revoked);
+    return { head: await this.verifyHead(head) };
+  }
+
+  /** Opens a run; repeating the same bytes finds the same run. */
+  async openRun(token: string) {
+    const answer = await this.#post("/v1/runs", token, answers.opened);
+    requireEcho(answer.run, jwsDigest(token), "opened run");
+    return { ...answer, head: await this.verifyHead(answer.head) };
+  }
+
+  async run(run: string, read: ReadAccess): Promise<answers.RunStatus> {
+    const status = parse(answers.runStatus, await this.#get(`/v1/runs/${run}`, read), "run");
+    requireEcho(status.run, run, "run");
+    return status;
+  }
+
+  /** The newest runs, newest first. */
+  async runs(pipelineUid: string, read: ReadAccess): Promise<answers.RunStatus[]> {
+    const answer = await this.#get(`/v1/runs?pipeline=${pipelineUid}`, read);
+    return parse(answers.runsAnswer, answer, "runs").runs;
+  }
+
+  /** The export of a run; its entries are checked against its signed head, and nothing else. `verify` does the rest. */
+  async runLog(run: string, read: ReadAccess): Promise<answers.RunLog> {
+    const log = parse(answers.runLog, await this.#get(`/v1/runs/${run}/log`, read), "run log");
+    requireEcho(jwsDigest(log.request), run, "run log: request");
+    const head = await this.verifyHead(log.head);
+    for (const [seq, { entry, hash }] of log.entries.entries()) {
+      if (entry !== undefined && !equalBytesHex(leafHash(utf8(entry)), hash)) {
+        throw new ProtocolError("LOG_PROOF", `run log: entry ${seq} does not have the hash beside it`);
+      }
+    }
+    const root = rootOf(log.entries.map((e) => fromHex(e.hash)));
+    if (head.size !== log.entries.length || !equalBytesHex(root, head.root)) {
+      throw new ProtocolError("LOG_PROOF", "run log: its entries are not those of its head");
+    }
+    return log;
+  }
+
+  async cancel(run: string, token: string) {
+    const answer = await this.#post(`/v1/runs/${run}/cancel`, token, answers.cancelled);
+    return { state: answer.state, head: await this.verifyHead(answer.head) };
+  }
+
+  /**
+   * Uploads the ciphertext of a dataset unless it is there.
+   * @param content opens the bytes anew: an interrupted upload is repeated once.
+   */
+  async upload(token: string, content: () => Readable | Uint8Array): Promise<{ object: string; present: boolean }> {
+    for (let attempt = 0; ; attempt++) {
+      const { object: name, present, url } = await this.#post("/v1/objects", token, answers.uploadAnswer);
+      if (present || url === undefined) return { object: name, present };
+      try {
+        await this.#put(url, content());
+        return { object: name, present: false };
+      } catch (error) {
+        if (attempt > 0 || !(error instanceof HttpError) || error.code === "TLS") throw error;
+      }
+    }
+  }
+
+  /** @param token upload request with action `delete`. Not there is fine. */
+  async deleteObject(token: string): Promise<void> {
+    await this.#post("/v1/objects", token, answers.uploadAnswer);
+  }
+
+  /** For tests and attacks: what a guest would send. */
+  async claim(token: string): Promise<ClaimAnswer> {
+    const answer = await this.#post("/v1/claims", token, tokenAnswer);
+    const verified = await verifyJws("sealflow-claim-answer+jwt", answer.token, this.#key, claimAnswer);
+    if (verified.claim !== jwsDigest(token))
+      throw new ProtocolError("CLAIM_MISMATCH", "claim: answer to another claim");
+    return verified;
+  }
+
+  /** For tests and attacks: what a guest would send. */
+  async commit(token: string): Promise<CommitAnswer> {
+    const answer = await this.#post("/v1/commits", token, tokenAnswer);
+    const verified = await verifyJws("sealflow-commit-answer+jwt", answer.token, this.#key, commitAnswer);
+    if (verified.commit !== jwsDigest(token)) {
+      throw new ProtocolError("CLAIM_MISMATCH", "commit: answer to another commit");
+    }
+    return verified;
+  }
+
+  /** Reads an object by a URL that the ledger gave out. The bytes are nobody's word: compare their digest. */
+  async object(url: string, range?: { start: number; end?: number }, signal?: AbortSignal): Promise<Readable> {
+    const { client, path } = this.#at(url);
+    const headers = range ? { range: `bytes=${range.start}-${range.end ?? ""}` } : {};
+    const answer = await client.stream("GET", path, { headers, ...(signal ? { signal } : {}) });
+    const wanted = range ? 206 : 200;
+    if (answer.statusCode !== wanted) throw await streamRefusal(answer, path);
+    return answer;
+  }
+
+  /**
+   * Calls `onEvent` for everything that happens in a pipeline until `signal` is aborted; a lost connection is opened
+   * again after the last event seen.
+   * @param after position in the log; default: from now on.
+   * @throws LedgerRefusal when the ledger does not let the caller read.
+   */
+  async events(
+    pipelineUid: string,
+    read: ReadAccess,
+    onEvent: (event: answers.LedgerEvent) => void,
+    signal: AbortSignal,
+    after?: number,
+  ): Promise<void> {
+    let last = after === undefined ? undefined : String(after);
+    while (!signal.aborted) {
+      try {
+        const headers = { ...(await bearer(read)), ...(last === undefined ? {} : { "last-event-id": last }) };
+        const path = `/v1/events?pipeline=${pipelineUid}`;
+        const stream = await this.#http.stream("GET", path, { headers, signal });
+        if (stream.statusCode !== 200) throw await streamRefusal(stream, path);
+        for await (const { data, id } of readEvents(stream)) {
+          last = id ?? last;
+          onEvent(parse(answers.ledgerEvent, JSON.parse(data), "event"));
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof LedgerRefusal || error instanceof ProtocolError || error instanceof SyntaxError)
+          throw error;
+        if (error instanceof HttpError && error.code === "TLS") throw error;
+      }
+      await sleep(RECONNECT_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  close(): void {
+    this.#http.close();
+  }
+
+  async #post<T>(path: string, token: string, shape: Shape<T>): Promise<T> {
+    const { status, body } = await this.#http.json("POST", path, { token }, { retry: true });
+    if (status !== 200) throw refused(status, body, path);
+    return parse(shape, body, path);
+  }
+
+  async #get(path: string, read?: ReadAccess): Promise<unknown> {
+    const headers = read === undefined ? {} : await bearer(read);
+    const { status, body } = await this.#http.json("GET", path, undefined, { headers });
+    if (status !== 200) throw refused(status, body, path);
+    return body;
+  }
+
+  async #put(url: string, body: Readable | Uint8Array): Promise<void> {
+    const { client, path } = this.#at(url);
+    const answer = await client.stream("PUT", path, { body, headers: { "content-type": "application/octet-stream" } });
+    if (answer.statusCode !== 200 && answer.statusCode !== 201) throw await streamRefusal(answer, path);
+    answer.resume();
+  }
+
+  /** The store may live on another origin; its CA is the same. */
+  #at(url: string): { client: HttpsClient; path: string } {
+    const { origin, pathname, search } = new URL(url);
+    const path = pathname + search;
+    if (origin === new URL(this.#options.url).origin && new URL(this.#options.url).pathname === "/") {
+      return { client: this.#http, path };
+    }
+    return { client: new HttpsClient({ url: origin, caPem: this.#options.caPem }), path };
+  }
+}
+
+async function bearer(read: ReadAccess): Promise<{ authorization: string }> {
+  return { authorization: `Bearer ${typeof read === "string" ? read : await read()}` };
+}
+
+function requireEcho(found: string, asked: string, what: string): void {
+  if (found !== asked) {
+    throw new ProtocolError("CLAIM_MISMATCH", `${what}: the ledger answered about ${found}, asked was ${asked}`);
+  }
+}
+
+function refused(status: number, body: unknown, path: string): LedgerRefusal {
+  const where = path.split("?")[0];
+  try {
+    const { error } = parse(answers.refusal, body, "refusal");
+    return new LedgerRefusal(error.code, `ledger, ${where}: ${error.message}`, status);
+  } catch {
+    return new LedgerRefusal("ANSWER", `ledger, ${where}: status ${status} and no reason; is it a ledger?`, status);
+  }
+}
+
+async function streamRefusal(
+  answer: Readable & { statusCode?: number | undefined },
+  path: string,
+): Promise<LedgerRefusal> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > 64 * 1024) break;
+    chunks.push(chunk);
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch {
+    body = undefined;
+  }
+  return refused(answer.statusCode ?? 0, body, path);
+}
+
+/** RFC 6962 root, level by level: an odd last node moves up as it is. */
+function rootOf(leaves: Uint8Array[]): Uint8Array {
+  if (leaves.length === 0) return EMPTY_ROOT;
+  let level = leaves;
+  while (level.length > 1) {
+    const above: Uint8Array[] = [];
+    for (let i = 0; i < level.length; i += 2) {
+      const [left, right] = [level[i], level[i + 1]];
+      if (left) above.push(right ? nodeHash(left, right) : left);
+    }
+    level = above;
+  }
+  return level[0] ?? EMPTY_ROOT;
+}

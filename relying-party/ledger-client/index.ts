@@ -1,0 +1,3 @@
+export type { LedgerEvent, RunLog, RunState, RunStatus, Version, WorkState } from "./answers";
+export { LedgerClient, type LedgerClientOptions, type ReadAccess, type VerifiedHead } from "./client";
+export { LedgerRefusal } from "./errors";

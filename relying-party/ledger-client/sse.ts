@@ -1,0 +1,30 @@
+/** Server-sent events (WHATWG HTML, section 9.2.6): only what the ledger sends, `data` and `id`. */
+import type { Readable } from "node:stream";
+
+export interface SseMessage {
+  readonly id: string | undefined;
+  readonly data: string;
+}
+
+/** Longest line, characters: an event is a few hundred. */
+const MAX_LINE = 64 * 1024;
+
+export async function* readEvents(stream: Readable): AsyncGenerator<SseMessage> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  let id: string | undefined;
+  let data: string[] = [];
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    rest += decoder.decode(chunk, { stream: true });
+    if (rest.length > MAX_LINE) throw new RangeError("event stream: a line is too long");
+    const lines = rest.split(/\r?\n/);
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (line === "") {
+        if (data.length > 0) yield { id, data: data.join("\n") };
+        data = [];
+      } else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
+      else if (line.startsWith("id:")) id = line.slice(3).trim();
+    }
+  }
+}
