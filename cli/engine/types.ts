@@ -25,7 +25,7 @@ export interface EngineProgress {
 
 export type OnProgress = (event: EngineProgress) => void;
 
-/** One line for a terminal or a log, for example "[ 42 s] engine: compiling: 300 of about 1900 packages". */
+/** One line for a terminal or a log, for example "[ 42 s] engine: compiling: 300 of about 1700 packages". */
 export function formatProgress({ elapsed, message }: EngineProgress): string {
   return `[${elapsed.toFixed(0).padStart(3)} s] engine: ${message}`;
 }
