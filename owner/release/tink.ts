@@ -2,12 +2,14 @@
  * One object's key as a Google Tink keyset (JSON, cleartext), for Tink in Python, Go or Java. Source: tink-proto
  * aes_gcm_hkdf_streaming.proto and tink.proto; read back by test vectors made with Tink.
  */
-import { base64, concat, u32be } from "../../protocol/bytes";
+import { base64, concat } from "../../protocol/bytes";
 import { SEGMENT_BYTES } from "../../protocol/stream";
 
 const TYPE_URL = "type.googleapis.com/google.crypto.tink.AesGcmHkdfStreamingKey";
 const KEY_BYTES = 32;
 const SHA256 = 3;
+/** Any will do: RAW ciphertexts do not carry it. */
+const KEY_ID = 1;
 
 export interface TinkKeyset {
   readonly primaryKeyId: number;
@@ -23,15 +25,13 @@ export interface TinkKeyset {
 export function tinkKeyset(key: Uint8Array, segment = SEGMENT_BYTES): TinkKeyset {
   const params = concat(field(1, segment), field(2, KEY_BYTES), field(3, SHA256));
   const value = base64(concat(bytes(2, params), bytes(3, key)));
-  // Any id will do: RAW ciphertexts do not carry it. Taken from the parameters, never from the key.
-  const keyId = new DataView(u32be(segment).buffer).getUint32(0);
   return {
-    primaryKeyId: keyId,
+    primaryKeyId: KEY_ID,
     key: [
       {
         keyData: { typeUrl: TYPE_URL, keyMaterialType: "SYMMETRIC", value },
         outputPrefixType: "RAW",
-        keyId,
+        keyId: KEY_ID,
         status: "ENABLED",
       },
     ],

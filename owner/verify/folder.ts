@@ -80,7 +80,7 @@ export class Folder {
   private async compare({ files }: Manifest): Promise<void> {
     for (const [file, { sha256, size }] of Object.entries(files)) {
       if (!this.has(file)) {
-        this.findings.add("FILE_MISSING", file, "is in the manifest, but not in the folder");
+        this.findings.add("FILE_MISSING", file, `is in ${MANIFEST}, but not in the folder`);
         continue;
       }
       if (!lstatSync(this.path(file)).isFile()) {
@@ -89,12 +89,12 @@ export class Folder {
       }
       const found = await digestFile(this.path(file));
       if (found.sha256 !== sha256 || found.size !== size) {
-        this.findings.add("FILE_CHANGED", file, `has SHA-256 ${found.sha256}, the manifest says ${sha256}`);
+        this.findings.add("FILE_CHANGED", file, `has SHA-256 ${found.sha256}, ${MANIFEST} says ${sha256}`);
       }
     }
     for (const file of this.files) {
       if (file !== MANIFEST && !Object.hasOwn(files, file)) {
-        this.findings.add("FILE_UNKNOWN", file, "is not in the manifest");
+        this.findings.add("FILE_UNKNOWN", file, `is not in ${MANIFEST}`);
       }
     }
   }
