@@ -92,7 +92,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
     const token = await signRevocation(order, ownerSigningKey(root));
     await deleteAt(context, `the versions of pipeline ${inputs.keys.pipeline}`, async ({ ledger }) => {
       try {
-        await ledger.revoke(outputs.pipelineUid, token);
+        await ledger.revoke(token);
       } catch (error) {
         if ((error as { code?: unknown }).code !== "PIPELINE_UNKNOWN") throw error;
       }

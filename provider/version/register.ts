@@ -35,7 +35,7 @@ export async function listVersions(context: Context, ledger: LedgerClient, keys:
   const { pipelineUid } = keys.facts;
   const read = await signReadToken(pipelineUid, ownerSigningKey(keys.root), context.now(), randomBytes(32));
   try {
-    return await ledger.versions(pipelineUid, read);
+    return (await ledger.pipeline(pipelineUid, read)).descriptors;
   } catch (error) {
     if ((error as { code?: unknown }).code === "PIPELINE_UNKNOWN") return [];
     throw error;
