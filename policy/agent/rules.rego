@@ -130,6 +130,7 @@ process_shape if {
 	p.ConsoleSize == null
 	p.Cwd == "/"
 	p.SelinuxLabel == ""
+	every kind in ["Bounding", "Effective", "Permitted"] { is_array(p.Capabilities[kind]) }
 	count(p.Capabilities.Ambient) == 0
 	count(p.Capabilities.Inheritable) == 0
 }

@@ -67,7 +67,7 @@ export const stepEnvironment = (resource: string): Record<string, string> => ({
 
 /** @throws PolicyError AGENT_POLICY for an image without digest or a malformed path. */
 export function policyDataOf({ imageReference, resource, debug = false }: AgentPolicyArgs): AgentPolicyData {
-  if (!IMAGE_BY_DIGEST.test(imageReference)) {
+  if (!IMAGE_BY_DIGEST.test(imageReference) || imageReference.length > 700) {
     throw new PolicyError("AGENT_POLICY", `image "${imageReference}": expected <host>/<name>@sha256:<digest>`);
   }
   if (!RESOURCE_PATH.test(resource)) {
@@ -101,7 +101,16 @@ export function agentRules(): string {
 const DATA = "policy_data := ";
 
 /** The whole `policy.rego` of one step. */
-export const agentPolicyText = (args: AgentPolicyArgs): string => `${agentRules()}${DATA}${jcs(policyDataOf(args))}\n`;
+export const agentPolicyText = (args: AgentPolicyArgs): string =>
+  `${agentRules()}${DATA}${lines(policyDataOf(args))}\n`;
+
+/** One member per line: the guest's engine may refuse lines of more than 1024 characters. Sorted, so deterministic. */
+function lines(data: AgentPolicyData): string {
+  const members = Object.entries(data)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${JSON.stringify(name)}:${jcs(value)}`);
+  return `{\n${members.join(",\n")}\n}`;
+}
 
 /**
  * The data of a policy text.

@@ -43,8 +43,16 @@ at_least_minimum(claims) if {
 	is_object(minimum)
 	every part in snp_versions {
 		is_number(minimum[part])
-		to_number(claims[concat("", ["reported_tcb_", part])]) >= minimum[part]
+		version_number(claims[concat("", ["reported_tcb_", part])]) >= minimum[part]
 	}
+}
+
+# A number, or its decimal text on Azure; null and everything else is no version.
+version_number(v) := v if is_number(v)
+
+version_number(v) := to_number(v) if {
+	is_string(v)
+	regex.match("^[0-9]{1,3}$", v)
 }
 
 measurement := input[tee].measurement if tee in ["snp", "az-snp-vtpm"]
