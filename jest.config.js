@@ -1,6 +1,19 @@
 /** ESM-only packages are compiled for jest's own loader; plain Node (>= 20.19) requires them as they are. */
-const esmOnly = ["jose", "canonicalize", "@peculiar/x509", "hono", "@hono", "kysely", "smol-toml", "fast-check", "pure-rand"];
-const swc = ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "commonjs" } }];
+const esmOnly = [
+  "jose",
+  "canonicalize",
+  "@peculiar/x509",
+  "hono",
+  "@hono",
+  "kysely",
+  "smol-toml",
+  "fast-check",
+  "pure-rand",
+];
+const swc = [
+  "@swc/jest",
+  { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "commonjs" } },
+];
 
 module.exports = {
   testEnvironment: "node",
