@@ -109,7 +109,7 @@ describe("agent policy under regorus", () => {
       expect(differ.map(({ at, how }) => `${at} ${how}`)).toEqual([]);
       const passed = made.filter((m, i) => allowed(answers[i]?.value) && !harmless(m.at, m.how, what));
       expect(passed.map(({ at, how }) => `${at} ${how}`)).toEqual([]);
-      expect(made.length).toBeGreaterThan(what === "sandbox" ? 60 : 1500);
+      expect(made.length).toBeGreaterThan(what === "sandbox" ? 60 : 1000);
     },
     120_000,
   );
