@@ -118,12 +118,13 @@ async function heads(ctx: Context, text: string | undefined) {
 function events(ctx: Context, c: Http, uid: string): Response {
   const last = c.req.header("last-event-id") ?? c.req.query("after");
   return streamSSE(c, async (stream) => {
-    const gone = new AbortController();
-    stream.onAbort(() => gone.abort());
+    const hangUp = new AbortController();
+    stream.onAbort(() => hangUp.abort());
+    const gone = AbortSignal.any([hangUp.signal, ctx.closing]);
     let seq = last !== undefined && /^-?\d{1,15}$/.test(last) ? Number(last) : (await ctx.db.read(logSize)) - 1;
     let quiet = 0;
-    while (!stream.aborted) {
-      const woken = ctx.feed.next(POLL_MS, gone.signal);
+    while (!gone.aborted) {
+      const woken = ctx.feed.next(POLL_MS, gone);
       const found = await eventsAfter(ctx, uid, seq);
       for (const event of found) {
         await stream.writeSSE({ id: String(event.seq), event: event.kind, data: JSON.stringify(event) });

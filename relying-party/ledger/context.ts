@@ -12,6 +12,8 @@ export interface Context {
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly feed: Feed;
+  /** Aborted when the ledger closes: long answers end. */
+  readonly closing: AbortSignal;
   /** Ed25519 keys of the owners that may register and upload; undefined: anyone may. */
   readonly owners: ReadonlySet<string> | undefined;
 }

@@ -9,7 +9,7 @@ import { SealflowError } from "../../protocol/errors";
  * LEDGER_KEY: signed for another ledger. DESCRIPTOR: contradicts itself. INPUTS: a run request does not repeat the
  * version's inputs. ROLLBACK: the caller has seen a head that this log does not extend. VERSION_CLOSED, PIPELINE_CLOSED,
  * REVOKED: no new run. OBJECT_MISSING: an input's ciphertext is not in the store. OBJECT_CONFLICT: other bytes are
- * already there. OBJECT_IN_USE: an open version needs it. STORE_FULL: no space left. BUSY: another writer holds the
+ * already there. INTERRUPTED: an upload broke off; repeat it. OBJECT_IN_USE: an open version needs it. STORE_FULL: no space left. BUSY: another writer holds the
  * database. CORRUPT: the state folder contradicts itself, see the message.
  */
 export type LedgerCode =
@@ -37,6 +37,7 @@ export type LedgerCode =
   | "OBJECT_CONFLICT"
   | "OBJECT_IN_USE"
   | "RANGE"
+  | "INTERRUPTED"
   | "INTERNAL"
   | "CORRUPT"
   | "BUSY"
@@ -67,6 +68,7 @@ export const STATUS: Readonly<Record<LedgerCode, number>> = {
   OBJECT_CONFLICT: 409,
   OBJECT_IN_USE: 409,
   RANGE: 416,
+  INTERRUPTED: 400,
   INTERNAL: 500,
   CORRUPT: 500,
   BUSY: 503,

@@ -76,6 +76,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       ...(options.createFile ? { createFile: options.createFile } : {}),
     });
     await store.init();
+    const closing = new AbortController();
     const ctx: Context = {
       db,
       store,
@@ -83,6 +84,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       now: seconds,
       random,
       feed: new Feed(),
+      closing: closing.signal,
       owners: options.owners && new Set(options.owners),
     };
     const app = createApp({ ctx, objects: { store, key: urlKey }, log });
@@ -94,6 +96,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
         await sweep(ctx);
       },
       close: async () => {
+        closing.abort();
         await sweeping.stop();
         await db.close();
       },

@@ -62,7 +62,7 @@ export class FsStore implements ObjectStore {
   /**
    * Stores the bytes unless others are there already.
    * @returns created: false when the same bytes were there.
-   * @throws LedgerError OBJECT_CONFLICT, STORE_FULL, SHAPE (a dataset object whose name is not its digest).
+   * @throws LedgerError OBJECT_CONFLICT, STORE_FULL, INTERRUPTED, SHAPE (a dataset object whose name is not its digest).
    */
   async put(name: string, body: Readable): Promise<StoredObject & { created: boolean }> {
     const path = this.#path(name);
@@ -133,7 +133,19 @@ export class FsStore implements ObjectStore {
       },
     });
     const make = this.options.createFile ?? createWriteStream;
-    await pipeline(body, measure, make(path, { flags: "wx", mode: 0o600, flush: true, highWaterMark: 1024 * 1024 }));
+    const file = make(path, { flags: "wx", mode: 0o600, flush: true, highWaterMark: 1024 * 1024 });
+    // Whichever fails takes the other with it; only the first one says whose fault it was.
+    let first: "body" | "file" | undefined;
+    body.once("error", () => {
+      first ??= "body";
+    });
+    file.once("error", () => {
+      first ??= "file";
+    });
+    await pipeline(body, measure, file).catch((cause) => {
+      if (first !== "body") throw cause;
+      throw new LedgerError("INTERRUPTED", "upload: broke off before its end; repeat it", { cause });
+    });
     return { digest: hash.digest("hex"), size };
   }
 
