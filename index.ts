@@ -1,4 +1,5 @@
 /** Public interface of the package `sealflow`. */
+export * from "./model";
 export { KbsResource, type KbsResourceArgs } from "./resources/kbs-resource";
 export type { KeySource, KeysReference } from "./resources/keys-reference";
 export { PipelineKeys, type PipelineKeysArgs } from "./resources/pipeline-keys";

@@ -1,0 +1,17 @@
+export { checkSpec, validateSpec } from "./check";
+export { type DefinedStep, defineStep, type InputFormats, type StepChanges, type StepDefinition } from "./define-step";
+export { ModelError, type Problem, type ProblemCode, problemText, SpecError } from "./errors";
+export type { Handle } from "./handle";
+export { type Outputs, type Pipeline, pipeline, type ReleaseOptions, type StepOptions } from "./pipeline";
+export {
+  compilePlan,
+  type Plan,
+  type PlanEdge,
+  type PlanInput,
+  type PlanRelease,
+  type PlanStep,
+  STEP_DEFAULTS,
+} from "./plan";
+export { dataset, type FolderImageOptions, image } from "./sources";
+export type * from "./spec";
+export { VETTING, type Verdict, type VettedFeature } from "./vetting";

@@ -1,0 +1,182 @@
+/** What a step and a pipeline may not say although it has the right form. */
+import { LOG_RELEASE } from "../protocol/messages/run";
+import type { Problem, ProblemCode } from "./errors";
+import { entries, isObject } from "./plain";
+import { bytes, durationText, seconds } from "./quantities";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Formats whose content may be pickled, and for which an allowance means something. */
+const MAY_BE_UNSAFE = new Set(["npy", "tar"]);
+
+export function pipelineProblems(spec: Fields): Problem[] {
+  const problems: Problem[] = [];
+  for (const [name, declared] of entries(spec.inputs)) problems.push(...unsafeProblems(`inputs.${name}`, declared));
+  for (const [name, release] of entries(spec.releases)) {
+    if (name === LOG_RELEASE) {
+      const message = `"${LOG_RELEASE}" is the name of every step's own log. Choose another`;
+      problems.push({ code: "NAME", at: `releases.${name}`, message });
+    }
+    if (isObject(release) && Array.isArray(release.recipients) && release.recipients.includes("owner")) {
+      const message = `"owner" can open every release. Leave it out`;
+      problems.push({ code: "DUPLICATE", at: `releases.${name}.recipients`, message });
+    }
+  }
+  for (const [name, step] of entries(spec.steps)) if (isObject(step)) problems.push(...stepProblems(name, step));
+  return problems;
+}
+
+function stepProblems(name: string, step: Fields): Problem[] {
+  const at = `steps.${name}`;
+  return [
+    ...commandProblems(at, step),
+    ...environmentProblems(`${at}.env`, step.env),
+    ...outputProblems(`${at}.outputs`, step.outputs),
+    ...reasonProblems(at, step),
+    ...limitProblems(at, step),
+    ...imageProblems(`${at}.image`, step.image),
+  ];
+}
+
+function commandProblems(at: string, step: Fields): Problem[] {
+  const problem = (place: string, message: string): Problem => ({ code: "COMMAND", at: `${at}.${place}`, message });
+  const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+  const [command, args] = [list(step.command), list(step.args)];
+  const problems: Problem[] = [];
+  const [first] = command;
+  if (first === "") problems.push(problem("command[0]", 'empty. Name the program, such as "node" or "/app/train"'));
+  else if (typeof first === "string" && first.includes("/") && !first.startsWith("/")) {
+    const message = `"${first.slice(0, 60)}" is relative, and no folder is agreed on. Write it from "/", such as "/app/${first.replace(/^(\.\/)+/, "").slice(0, 60)}"`;
+    problems.push(problem("command[0]", message));
+  } else if (typeof first === "string" && command.length === 1 && args.length === 0 && /\s/.test(first)) {
+    const words = first.trim().split(/\s+/).slice(0, 6);
+    const message = `"${first.slice(0, 60)}" is one word with spaces, and no shell splits it. Write ${JSON.stringify(words)}`;
+    problems.push(problem("command[0]", message));
+  }
+  for (const [field, values] of [["command", command] as const, ["args", args] as const]) {
+    for (const [i, value] of values.entries()) {
+      if (typeof value !== "string" || !value.includes("\0")) continue;
+      problems.push(problem(`${field}[${i}]`, "has a NUL character, which no argument can hold. Remove it"));
+    }
+  }
+  if (command.length + args.length > 1000) {
+    const message = `${command.length + args.length} arguments with command are too many. The most is 1000; pass a file`;
+    problems.push({ code: "LIMIT", at: `${at}.args`, message });
+  }
+  return problems;
+}
+
+function environmentProblems(at: string, env: unknown): Problem[] {
+  const problems: Problem[] = [];
+  for (const [name, value] of entries(env)) {
+    if (/^SEALFLOW(_|$)/.test(name)) {
+      problems.push({
+        code: "ENV",
+        at: `${at}.${name}`,
+        message: "SEALFLOW_… is set by the runner. Choose another name",
+      });
+    }
+    if (typeof value === "string" && value.includes("\0")) {
+      problems.push({ code: "ENV", at: `${at}.${name}`, message: "has a NUL character. Remove it" });
+    }
+  }
+  return problems;
+}
+
+function outputProblems(at: string, outputs: unknown): Problem[] {
+  return entries(outputs).flatMap(([name, declared]) => {
+    const problems = unsafeProblems(`${at}.${name}`, declared);
+    if (name !== "log") return problems;
+    const message = '"log" is the name of every step\'s own log. Choose another';
+    return [...problems, { code: "NAME" as const, at: `${at}.${name}`, message }];
+  });
+}
+
+function unsafeProblems(at: string, declared: unknown): Problem[] {
+  if (!isObject(declared) || declared.allowUnsafeFormat === undefined) return [];
+  const { format, allowUnsafeFormat } = declared;
+  const problem = (message: string): Problem => ({ code: "UNSAFE_FORMAT", at: `${at}.allowUnsafeFormat`, message });
+  if (typeof allowUnsafeFormat !== "string") return [];
+  if (typeof format === "string" && !MAY_BE_UNSAFE.has(format)) {
+    const why = format === "bytes" ? "is not looked into" : "cannot hold pickles";
+    return [problem(`${format} ${why}, so there is nothing to allow. Remove it`)];
+  }
+  return blank(allowUnsafeFormat) ? [problem("no reason given. Say why readers of this edge may unpickle it")] : [];
+}
+
+const blank = (text: string): boolean => text !== "" && text.trim() === "";
+
+function reasonProblems(at: string, step: Fields): Problem[] {
+  return ["trustProgram", "acceptRollback"].flatMap((field) => {
+    const reason = step[field];
+    if (typeof reason !== "string" || !blank(reason)) return [];
+    return [
+      { code: "SHAPE" as const, at: `${at}.${field}`, message: "no reason given. It is shown to whoever reviews this" },
+    ];
+  });
+}
+
+const DAY = 86_400;
+
+function limitProblems(at: string, step: Fields): Problem[] {
+  const { retry, resources } = step;
+  const problems: Problem[] = [
+    ...durationProblems(`${at}.timeout`, step.timeout, 1, 365 * DAY),
+    ...durationProblems(`${at}.wait`, step.wait, 1, DAY),
+  ];
+  if (isObject(retry)) {
+    problems.push(...durationProblems(`${at}.retry.backoff`, retry.backoff, 0, DAY));
+    problems.push(...durationProblems(`${at}.retry.maxBackoff`, retry.maxBackoff, 0, DAY));
+    const [first, most] = [seconds(retry.backoff ?? 5), seconds(retry.maxBackoff ?? 300)];
+    if (first !== undefined && most !== undefined && first > most) {
+      const message = `${durationText(most)} is shorter than the first pause, ${durationText(first)}. Raise it, or lower backoff`;
+      problems.push({ code: "LIMIT", at: `${at}.retry.maxBackoff`, message });
+    }
+  }
+  if (isObject(resources)) problems.push(...resourceProblems(`${at}.resources`, resources));
+  return problems;
+}
+
+function durationProblems(at: string, value: unknown, least: number, most: number): Problem[] {
+  const found = seconds(value);
+  if (found === undefined || (found >= least && found <= most)) return [];
+  const message = `${durationText(found)} is out of range. From ${durationText(least)} to ${durationText(most)}`;
+  return [{ code: "LIMIT", at, message }];
+}
+
+function resourceProblems(at: string, resources: Fields): Problem[] {
+  const problem = (field: string, message: string): Problem => ({ code: "LIMIT", at: `${at}.${field}`, message });
+  const { cpu, memory } = resources;
+  const problems: Problem[] = [];
+  if (typeof cpu === "number" && cpu >= 0.001 && Math.abs(cpu * 1000 - Math.round(cpu * 1000)) > 1e-6) {
+    problems.push(problem("cpu", `${cpu} is finer than thousandths. Write ${Math.ceil(cpu * 1000) / 1000}`));
+  }
+  const size = bytes(memory);
+  if (size !== undefined && (size < 64 * 2 ** 20 || size > 24 * 2 ** 40)) {
+    problems.push(problem("memory", `${memory} is out of range. From 64Mi to 24Ti`));
+  }
+  return problems;
+}
+
+function imageProblems(at: string, image: unknown): Problem[] {
+  if (!isObject(image)) return [];
+  const problem = (field: string, message: string): Problem => ({
+    code: "IMAGE" as ProblemCode,
+    at: `${at}.${field}`,
+    message,
+  });
+  const problems: Problem[] = [];
+  if (image.baseRef !== undefined && image.base === undefined) {
+    problems.push(problem("baseRef", "there is no base it could refer to. Add base, or remove it"));
+  }
+  const { prefix } = image;
+  if (typeof prefix === "string") {
+    const folders = prefix.split("/").filter((part) => part !== "");
+    if (folders.includes("..") || folders.includes("."))
+      problems.push(problem("prefix", `"${prefix.slice(0, 60)}" has "." or "..". Write it without`));
+    else if (folders[0] === "sealflow" || folders[0] === "sealflow-owner") {
+      problems.push(problem("prefix", `"/${folders[0]}" is the runner's. Choose another, such as "/app"`));
+    }
+  }
+  return problems;
+}

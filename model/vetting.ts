@@ -1,0 +1,225 @@
+/**
+ * Which features of pipeline platforms hold up when nobody but the guest may be trusted: kept, modified or refused, each
+ * with the reason. validateSpec enforces it: a spec that asks for a feature by one of its usual names (`asks`) gets the
+ * reason and the safe form instead of "no such field".
+ */
+
+export type Verdict = "kept" | "modified" | "refused";
+
+export interface VettedFeature {
+  readonly feature: string;
+  readonly verdict: Verdict;
+  /** What goes wrong in the usual form; for kept features, what makes it hold. */
+  readonly reason: string;
+  /** The safe form and where it is written. */
+  readonly instead: string;
+  /** Whether this version has the safe form. */
+  readonly available: boolean;
+  /** Field names by which specs of this and other platforms ask for the refused form. */
+  readonly asks: { readonly pipeline?: readonly string[]; readonly step?: readonly string[] };
+}
+
+export const VETTING: readonly VettedFeature[] = [
+  {
+    feature: "typed parameters",
+    verdict: "kept",
+    reason:
+      "fixed per run inside the signed run request, encrypted to each step; nothing interpolates them into a command",
+    instead:
+      "steps.<name>.parameters for defaults, `sealflow run --param` for a run, /sealflow/params.json in the program",
+    available: true,
+    asks: { pipeline: ["parameters", "params", "arguments"], step: ["params", "arguments", "withParam"] },
+  },
+  {
+    feature: "conditions on data",
+    verdict: "modified",
+    reason: "which branch ran is visible to the operator, so it tells one bit about the data",
+    instead: "decide inside a step, which writes an output either way; an explicitly declassified bit will come later",
+    available: false,
+    asks: { pipeline: ["conditions"], step: ["when", "if", "condition", "conditions", "depends", "skipIf"] },
+  },
+  {
+    feature: "dynamic fan-out",
+    verdict: "modified",
+    reason: "how many copies ran tells a size of the data, and the control plane would choose it",
+    instead: "a fixed `shards: N` (1 to 1000); copies without work write empty outputs",
+    available: true,
+    asks: { step: ["withItems", "withSequence", "foreach", "matrix", "map", "parallelFor", "maxShards", "dynamic"] },
+  },
+  {
+    feature: "retries",
+    verdict: "kept",
+    reason: "the attempt's number is part of key and associated data, and one commit per step and shard counts",
+    instead: "retry: { limit, backoff, factor, maxBackoff }",
+    available: true,
+    asks: { step: ["retries", "retryStrategy", "maxRetries"] },
+  },
+  {
+    feature: "timeouts",
+    verdict: "kept",
+    reason: "the runner enforces it inside the guest, so no host clock is involved",
+    instead: 'timeout: "30m"',
+    available: true,
+    asks: { step: ["timeoutSeconds", "activeDeadlineSeconds", "deadline"] },
+  },
+  {
+    feature: "step cache",
+    verdict: "modified",
+    reason: "a cache outside the guest can name another result as the hit, and a hit tells that two inputs are equal",
+    instead: "run the step; a cache of attested receipts, switched on by the owner, will come later",
+    available: false,
+    asks: { pipeline: ["cache", "caching"], step: ["cache", "caching", "memoize", "enableCache", "cacheKey"] },
+  },
+  {
+    feature: "oblivious conditions",
+    verdict: "modified",
+    reason: "running both branches hides the bit only when sizes and times are padded as well, which is not built yet",
+    instead: "decide inside a step",
+    available: false,
+    asks: { step: ["oblivious", "obliviousWhen", "padding"] },
+  },
+  {
+    feature: "exit handlers and notifications",
+    verdict: "modified",
+    reason: "a message made from step data leaves the guest in plain text",
+    instead: "`sealflow status --json` and the ledger's events carry states only",
+    available: true,
+    asks: {
+      pipeline: ["onExit", "exitHandler", "notify", "notifications", "hooks", "finally"],
+      step: ["onExit", "hooks"],
+    },
+  },
+  {
+    feature: "secrets of the cluster",
+    verdict: "refused",
+    reason: "the control plane can read and exchange them",
+    instead: "keys and parameters reach the guest encrypted: use parameters, or a KbsResource",
+    available: true,
+    asks: { pipeline: ["secrets"], step: ["secrets", "secret", "envFrom", "secretRef", "imagePullSecrets"] },
+  },
+  {
+    feature: "logs",
+    verdict: "modified",
+    reason: "reading a container's streams from outside is denied by the agent policy",
+    instead: "the runner uploads the log encrypted to the owner: `sealflow logs`",
+    available: true,
+    asks: { step: ["logs", "logging", "stdout", "stderr"] },
+  },
+  {
+    feature: "metrics in a dashboard",
+    verdict: "modified",
+    reason: "a number computed from private data is private data",
+    instead: "write metrics to an output and release it",
+    available: true,
+    asks: { pipeline: ["metrics"], step: ["metrics"] },
+  },
+  {
+    feature: "exec and debug pause",
+    verdict: "refused",
+    reason: "whoever reaches the API server would get a shell beside the data",
+    instead: "reproduce the step on the `local` platform, or read its log",
+    available: true,
+    asks: { step: ["debug", "debugPause", "exec", "stdin", "tty", "interactive"] },
+  },
+  {
+    feature: "sidecars and init containers",
+    verdict: "refused",
+    reason: "neither their presence nor their order can be enforced from inside",
+    instead: "do it in the step's program, or in a step of its own",
+    available: true,
+    asks: { step: ["sidecars", "sidecar", "initContainers", "containers", "services", "podSpecPatch", "podTemplate"] },
+  },
+  {
+    feature: "volumes of the cluster",
+    verdict: "refused",
+    reason:
+      "the host reads, changes and rolls back what is on them; subPath, hostPath and image volumes break policies",
+    instead: "inputs and outputs are encrypted edges; scratch space is guest memory",
+    available: true,
+    asks: { pipeline: ["volumes"], step: ["volumes", "volumeMounts", "mounts", "workspace", "subPath", "hostPath"] },
+  },
+  {
+    feature: "downward API and cluster identity",
+    verdict: "refused",
+    reason: "the host chooses what it says",
+    instead: "SEALFLOW_SHARD and SEALFLOW_SHARDS, set by the runner after the ledger assigned them",
+    available: true,
+    asks: { step: ["serviceAccountName", "serviceAccount", "fieldRef", "downwardAPI"] },
+  },
+  {
+    feature: "results in the termination message",
+    verdict: "refused",
+    reason: "they are stored in plain text in the control plane's database",
+    instead: "write an output",
+    available: true,
+    asks: { step: ["results", "terminationMessagePath", "terminationMessage"] },
+  },
+  {
+    feature: "privileged programs",
+    verdict: "refused",
+    reason: "the program is kept apart from keys and other inputs by the runner; privileges would undo that",
+    instead: 'trustProgram: "<reason>" where isolation cannot be had',
+    available: true,
+    asks: { step: ["privileged", "capabilities", "securityContext", "user", "runAsUser", "devices"] },
+  },
+  {
+    feature: "GPU attestation",
+    verdict: "modified",
+    reason: "a GPU that was not attested together with the guest may be a different one",
+    instead: "CPU steps; GPUs come with their attestation later",
+    available: false,
+    asks: { step: ["gpu", "gpus", "accelerator", "accelerators"] },
+  },
+  {
+    feature: "schedules",
+    verdict: "modified",
+    reason: "whoever may start runs may multiply them, so each slot must be signed by the owner beforehand",
+    instead: "start runs with `sealflow run`; owner-signed schedules will come later",
+    available: false,
+    asks: { pipeline: ["schedule", "cron", "trigger", "triggers"] },
+  },
+  {
+    feature: "predefined components",
+    verdict: "modified",
+    reason: "a component that someone else may change afterwards runs beside your data",
+    instead:
+      "a step from an image that is pinned by digest when it is sealed; its command, edges and egress are in its identity",
+    available: true,
+    asks: { step: ["uses", "component", "componentRef", "templateRef", "taskRef"] },
+  },
+  {
+    feature: "scripts interpolated by the engine",
+    verdict: "refused",
+    reason: "the control plane would write the program",
+    instead: "put the program into the image and name it in command",
+    available: true,
+    asks: { step: ["script", "source", "shell", "inlineScript"] },
+  },
+  {
+    feature: "nested pipelines",
+    verdict: "modified",
+    reason: "a pipeline is one owner-signed descriptor; another pipeline's result has its own receipts",
+    instead: "write the steps with a function that takes the pipeline; or release there and read it here as an input",
+    available: true,
+    asks: { step: ["pipeline", "subPipeline", "workflow", "dag"] },
+  },
+];
+
+const byField = {
+  pipeline: index("pipeline"),
+  step: index("step"),
+};
+
+function index(level: "pipeline" | "step"): ReadonlyMap<string, VettedFeature> {
+  return new Map(VETTING.flatMap((row) => (row.asks[level] ?? []).map((field) => [field, row] as const)));
+}
+
+/** The row that a field asks for; undefined: nobody knows such a field. */
+export const vettedField = (level: "pipeline" | "step", field: string): VettedFeature | undefined =>
+  byField[level].get(field);
+
+/** What a refusal says, without the place. */
+export function refusalText(field: string, row: VettedFeature): string {
+  const known = row.verdict === "kept" ? "is written differently here" : "is refused";
+  return `"${field}" (${row.feature}) ${known}: ${row.reason}. Instead: ${row.instead}`;
+}
