@@ -1,197 +1,289 @@
 /**
- * Encrypted OCI layers as image-rs in the guest opens them: AES_256_CTR_HMAC_SHA256 with a key-provider annotation
- * (sources: containers/ocicrypt blockcipher_aes_ctr.go, spec.go; guest-components ocicrypt-rs, attestation-agent
- * IMAGE_ENCRYPTION.md). Vectors: test/vectors/ocicrypt.
+ * Encrypted image layers as ocicrypt defines them, for the key provider `attestation-agent` that guests have
+ * (sources: containers/ocicrypt spec/spec.go, blockcipher/blockcipher_aes_ctr.go; confidential-containers/guest-components
+ * confidential-data-hub/hub/src/image; vectors: test/vectors/ocicrypt).
  *
- *   ciphertext = AES-256-CTR(key, nonce = full initial counter block, layer); hmac = HMAC-SHA256(key, ciphertext)
- *   public options  {"cipher","hmac","cipheroptions":{}}               → annotation enc.pubopts
- *   private options {"symkey","digest","cipheroptions":{"nonce"}}      → AES-256-GCM under the image's KEK
- *   packet          {"kid","wrapped_data","iv","wrap_type":"A256GCM"}  → annotation enc.keys.provider.attestation-agent
+ *   ciphertext      = AES-256-CTR(key, counter block = nonce, 128-bit big-endian increment); length of the plaintext
+ *   hmac            = HMAC-SHA256(key, ciphertext)
+ *   public options  = {"cipher","hmac","cipheroptions":{}}                     base64 in an annotation
+ *   private options = {"symkey","digest","cipheroptions":{"nonce"}}            wrapped: AES-256-GCM(KEK, iv), no additional data
+ *   packet          = {"kid","wrapped_data","iv","wrap_type":"A256GCM"}        base64 in an annotation
+ *
+ * Buffers of `update` belong to the caller. Bytes that an opener hands out are good only after `final` returned.
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
-import { base64, buffer, concat, equalBytesHex, fromBase64, hex, utf8 } from "./bytes";
+import { type Cipheriv, createCipheriv, createDecipheriv, createHash, createHmac, type Decipheriv } from "node:crypto";
+import { base64, buffer, concat, equalBytesHex, fromBase64, utf8 } from "./bytes";
+import { equalBytes, sha256hex } from "./crypto";
 import { SealflowError } from "./errors";
-import { object, parse, text } from "./shape";
 
-/** LAYER_ANNOTATION: not of the form above. LAYER_KEY: the KEK does not open it. LAYER_AUTH: the bytes are not the sealed ones. */
-export type LayerCode = "LAYER_ANNOTATION" | "LAYER_KEY" | "LAYER_AUTH";
-/** Never retry with the same bytes. */
-export class LayerError extends SealflowError<LayerCode> {}
-
+export const CIPHER = "AES_256_CTR_HMAC_SHA256";
 export const PUBLIC_OPTIONS = "org.opencontainers.image.enc.pubopts";
-export const KEY_PACKET = "org.opencontainers.image.enc.keys.provider.attestation-agent";
-export const ENCRYPTED = "+encrypted";
-const CIPHER = "AES_256_CTR_HMAC_SHA256";
+/** Several recipients are comma-separated. Guests do not look at the last part of the name, other tools do. */
+export const KEY_PACKETS = "org.opencontainers.image.enc.keys.provider.attestation-agent";
 
-/** What opens one layer. */
-export interface LayerSecret {
-  /** 32 bytes. */
+export const KEY_BYTES = 32;
+/** The whole initial counter block. */
+export const NONCE_BYTES = 16;
+export const WRAP_IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+/**
+ * Append only. LAYER_FORM: annotations are missing or not of their form. LAYER_KEY: no key for this layer, or the key
+ * does not open it. LAYER_AUTH: the layer's bytes are changed or cut off. LAYER_DIGEST: it decrypts to other bytes than
+ * the owner sealed.
+ */
+export type OcicryptCode = "LAYER_FORM" | "LAYER_KEY" | "LAYER_AUTH" | "LAYER_DIGEST";
+/** Never retry with the same bytes and key. */
+export class OcicryptError extends SealflowError<OcicryptCode> {}
+
+export type Annotations = Readonly<Record<string, string>>;
+
+export interface LayerSecrets {
   readonly key: Uint8Array;
-  /** 16 bytes: the whole initial counter block. */
   readonly nonce: Uint8Array;
-  /** `sha256:<hex>` of the layer before encryption. */
+  /** SHA-256 of the plaintext, hex. */
   readonly digest: string;
 }
 
-/** Private options in the field order of ocicrypt, so that equal secrets have equal bytes. */
-export const privateOptions = (s: LayerSecret): Uint8Array =>
-  utf8(JSON.stringify({ symkey: base64(s.key), digest: s.digest, cipheroptions: { nonce: base64(s.nonce) } }));
-
-export interface WrapOptions {
-  readonly secret: LayerSecret;
-  /** HMAC-SHA256 of the ciphertext, 32 bytes. */
+export interface WrapOptions extends LayerSecrets {
+  /** What `LayerSealer.final` returned. */
   readonly hmac: Uint8Array;
-  /** `kbs:///<repository>/<type>/<tag>` of the KEK. */
+  /** `kbs:///<repository>/<type>/<tag>`: where the guest finds the KEK. */
   readonly kid: string;
-  /** 32 bytes. */
   readonly kek: Uint8Array;
-  /** 12 bytes; never used twice with one KEK for other private options. */
-  readonly iv: Uint8Array;
+  /** 12 bytes for the SHA-256 (hex) of the private options; never the same for other options under one KEK. */
+  readonly iv: (optionsDigest: string) => Uint8Array;
 }
 
-/** @returns the annotations of the layer's descriptor. */
-export function wrapLayer({ secret, hmac, kid, kek, iv }: WrapOptions): Record<string, string> {
+/** `kbs:///` and a KBS path. */
+export const kidOf = (path: string): string => `kbs:///${path}`;
+
+/** KBS path (`ns/type/tag`) of a kid. @throws OcicryptError LAYER_FORM. */
+export function pathOfKid(kid: string): string {
+  const match = /^kbs:\/\/\/([^/]+\/[^/]+\/[^/]+)$/.exec(kid);
+  if (!match?.[1])
+    throw new OcicryptError(
+      "LAYER_FORM",
+      `key id ${JSON.stringify(kid.slice(0, 100))} is not kbs:///<repository>/<type>/<tag>`,
+    );
+  return match[1];
+}
+
+/** Annotations of the sealed layer's descriptor. @throws RangeError for a key, nonce or IV of a wrong size. */
+export function wrapLayer(options: WrapOptions): Record<string, string> {
+  const { key, nonce, digest, hmac, kid, kek } = options;
+  exactly("layer key", key, KEY_BYTES);
+  exactly("layer nonce", nonce, NONCE_BYTES);
+  exactly("key encryption key", kek, KEY_BYTES);
+  const secret = utf8(
+    JSON.stringify({
+      symkey: base64(key),
+      digest: `sha256:${digest}`,
+      cipheroptions: { nonce: base64(nonce) },
+    }),
+  );
+  const iv = options.iv(sha256hex(secret));
+  exactly("wrap IV", iv, WRAP_IV_BYTES);
   const cipher = createCipheriv("aes-256-gcm", kek, iv);
-  const body = concat(cipher.update(privateOptions(secret)), cipher.final());
-  const packet = {
-    kid,
-    wrapped_data: base64(concat(body, cipher.getAuthTag())),
-    iv: base64(iv),
-    wrap_type: "A256GCM",
-  };
+  const wrapped = concat(cipher.update(secret), cipher.final(), cipher.getAuthTag());
+  const packet = { kid, wrapped_data: base64(wrapped), iv: base64(iv), wrap_type: "A256GCM" };
   return {
-    [KEY_PACKET]: base64(utf8(JSON.stringify(packet))),
+    [KEY_PACKETS]: base64(utf8(JSON.stringify(packet))),
     [PUBLIC_OPTIONS]: base64(utf8(JSON.stringify({ cipher: CIPHER, hmac: base64(hmac), cipheroptions: {} }))),
   };
 }
 
-/** The packet's `kid`: which KEK is needed. @throws LayerError LAYER_ANNOTATION. */
-export const kidOf = (annotations: Readonly<Record<string, string>>): string => packetOf(annotations).kid;
-
-const bytesField = text({ max: 100_000 });
-const packetShape = object({
-  kid: text({ max: 1000 }),
-  wrapped_data: bytesField,
-  iv: text({ max: 100 }),
-  wrap_type: text({ max: 20 }),
-});
-
-function packetOf(annotations: Readonly<Record<string, string>>) {
-  const found = annotations[KEY_PACKET];
-  if (found === undefined) throw new LayerError("LAYER_ANNOTATION", `layer: annotation ${KEY_PACKET} is missing`);
-  const packet = decode(found, KEY_PACKET, (value) => parse(packetShape, value, KEY_PACKET));
-  if (packet.wrap_type !== "A256GCM") {
-    throw new LayerError("LAYER_ANNOTATION", "layer: wrap_type is not A256GCM, the only one that is made here");
-  }
-  return packet;
+export interface OpenLayer extends LayerSecrets {
+  /** HMAC-SHA256 over the ciphertext. */
+  readonly hmac: Uint8Array;
+  readonly kid: string;
 }
+
+/** Key ids a layer can be opened with, in the order of its packets. @throws OcicryptError LAYER_FORM. */
+export const kidsOf = (annotations: Annotations): string[] => packetsOf(annotations).map(({ kid }) => kid);
 
 /**
- * @param kek 32 bytes, the KBS resource named by `kidOf`.
- * @returns the layer's secret and the HMAC its ciphertext must have.
- * @throws LayerError LAYER_ANNOTATION or LAYER_KEY.
+ * Opens a layer's options with the first packet for which there is a KEK.
+ * @param kekOf the 32-byte KEK of a kid, or undefined when there is none.
+ * @throws OcicryptError LAYER_FORM or LAYER_KEY.
  */
-export function unwrapLayer(
-  annotations: Readonly<Record<string, string>>,
-  kek: Uint8Array,
-): { secret: LayerSecret; hmac: Uint8Array } {
-  const packet = packetOf(annotations);
-  const options = annotations[PUBLIC_OPTIONS];
-  if (options === undefined) throw new LayerError("LAYER_ANNOTATION", `layer: annotation ${PUBLIC_OPTIONS} is missing`);
-  const hmac = decode(options, PUBLIC_OPTIONS, (value) => {
-    const v = value as { cipher?: unknown; hmac?: unknown };
-    if (v.cipher !== CIPHER || typeof v.hmac !== "string") throw new Error("other cipher");
-    return fromBase64(v.hmac);
-  });
-  const body = fromBase64Or(packet.wrapped_data);
-  const iv = fromBase64Or(packet.iv);
-  if (kek.length !== 32 || iv.length !== 12 || body.length < 16) {
-    throw new LayerError("LAYER_ANNOTATION", "layer: key packet has wrong lengths");
+export function unwrapLayer(annotations: Annotations, kekOf: (kid: string) => Uint8Array | undefined): OpenLayer {
+  const open = publicOptions(annotations);
+  const packets = packetsOf(annotations);
+  for (const packet of packets) {
+    const kek = kekOf(packet.kid);
+    if (!kek) continue;
+    const secret = unwrap(packet, kek);
+    const at = `private options under ${packet.kid}`;
+    const digest = /^sha256:([0-9a-f]{64})$/.exec(text(secret, "digest", at))?.[1];
+    if (!digest) throw new OcicryptError("LAYER_FORM", `${at}: digest is not sha256:<64 hex>`);
+    // Readers look into the public options first.
+    const nonce = nonceIn(open.cipherOptions, "public options") ?? nonceIn(field(secret, "cipheroptions"), at);
+    if (!nonce) throw new OcicryptError("LAYER_FORM", `${at}: no nonce`);
+    return { key: bytes(secret, "symkey", at, KEY_BYTES), nonce, digest, hmac: open.hmac, kid: packet.kid };
   }
-  let plain: Uint8Array;
-  try {
-    const decipher = createDecipheriv("aes-256-gcm", kek, iv);
-    decipher.setAuthTag(buffer(body.subarray(-16)));
-    plain = concat(decipher.update(body.subarray(0, -16)), decipher.final());
-  } catch {
-    throw new LayerError("LAYER_KEY", "layer: the image key does not open its key packet");
-  }
-  try {
-    const v = JSON.parse(Buffer.from(plain).toString("utf8")) as {
-      symkey: string;
-      digest: string;
-      cipheroptions: { nonce: string };
-    };
-    const secret = { key: fromBase64(v.symkey), nonce: fromBase64(v.cipheroptions.nonce), digest: v.digest };
-    if (secret.key.length !== 32 || secret.nonce.length !== 16 || !/^sha256:[0-9a-f]{64}$/.test(secret.digest)) {
-      throw new Error("lengths");
-    }
-    return { secret, hmac };
-  } catch {
-    throw new LayerError("LAYER_ANNOTATION", "layer: private options are malformed");
-  }
+  throw new OcicryptError("LAYER_KEY", `no key for this layer: it needs ${packets.map((p) => p.kid).join(" or ")}`);
 }
 
-/** Encrypts a layer; `update` pieces, then `final` once. */
+/** Encrypts one layer; `update` in order, then `final` once. */
 export class LayerSealer {
-  private readonly cipher;
-  private readonly mac;
+  readonly #cipher: Cipheriv;
+  readonly #mac;
+  readonly #plain = createHash("sha256");
+  readonly #sealed = createHash("sha256");
+  #size = 0;
+
   constructor(key: Uint8Array, nonce: Uint8Array) {
-    this.cipher = createCipheriv("aes-256-ctr", key, nonce);
-    this.mac = createHmac("sha256", key);
+    exactly("layer key", key, KEY_BYTES);
+    exactly("layer nonce", nonce, NONCE_BYTES);
+    this.#cipher = createCipheriv("aes-256-ctr", key, nonce);
+    this.#mac = createHmac("sha256", key);
   }
-  update(piece: Uint8Array): Uint8Array {
-    const out = this.cipher.update(piece);
-    this.mac.update(out);
-    return out;
+
+  update(plaintext: Uint8Array): Uint8Array {
+    this.#plain.update(plaintext);
+    const sealed = this.#cipher.update(plaintext);
+    this.#mac.update(sealed);
+    this.#sealed.update(sealed);
+    this.#size += sealed.length;
+    return sealed;
   }
-  /** @returns HMAC of the ciphertext. */
-  final(): Uint8Array {
-    this.cipher.final();
-    return new Uint8Array(this.mac.digest());
+
+  /** Digests are SHA-256, hex; size in bytes. */
+  final(): { hmac: Uint8Array; digest: string; plaintextDigest: string; size: number } {
+    this.#cipher.final();
+    return {
+      hmac: new Uint8Array(this.#mac.digest()),
+      digest: this.#sealed.digest("hex"),
+      plaintextDigest: this.#plain.digest("hex"),
+      size: this.#size,
+    };
   }
 }
 
-/** Decrypts a layer. Bytes handed out are not authentic before `final` returned. */
+/** Decrypts one layer; what `update` returned may be used only when `final` returned. */
 export class LayerOpener {
-  private readonly decipher;
-  private readonly mac;
-  private readonly plain = createHash("sha256");
-  constructor(
-    private readonly secret: LayerSecret,
-    private readonly hmac: Uint8Array,
-  ) {
-    this.decipher = createDecipheriv("aes-256-ctr", secret.key, secret.nonce);
-    this.mac = createHmac("sha256", secret.key);
+  readonly #layer: OpenLayer;
+  readonly #decipher: Decipheriv;
+  readonly #mac;
+  readonly #plain = createHash("sha256");
+
+  constructor(layer: OpenLayer) {
+    this.#layer = layer;
+    this.#decipher = createDecipheriv("aes-256-ctr", layer.key, layer.nonce);
+    this.#mac = createHmac("sha256", layer.key);
   }
-  update(piece: Uint8Array): Uint8Array {
-    this.mac.update(piece);
-    const out = this.decipher.update(piece);
-    this.plain.update(out);
-    return out;
+
+  update(ciphertext: Uint8Array): Uint8Array {
+    this.#mac.update(ciphertext);
+    const plaintext = this.#decipher.update(ciphertext);
+    this.#plain.update(plaintext);
+    return plaintext;
   }
-  /** @throws LayerError LAYER_AUTH. */
+
+  /** @throws OcicryptError LAYER_AUTH (changed or cut off) or LAYER_DIGEST. */
   final(): void {
-    this.decipher.final();
-    const same = equalBytesHex(new Uint8Array(this.mac.digest()), hex(this.hmac));
-    if (!same || `sha256:${this.plain.digest("hex")}` !== this.secret.digest) {
-      throw new LayerError("LAYER_AUTH", "layer: its bytes are not those that were sealed");
-    }
+    this.#decipher.final();
+    if (!equalBytes(new Uint8Array(this.#mac.digest()), this.#layer.hmac))
+      throw new OcicryptError("LAYER_AUTH", "HMAC of the layer differs: its bytes are changed or cut off");
+    if (!equalBytesHex(new Uint8Array(this.#plain.digest()), this.#layer.digest))
+      throw new OcicryptError("LAYER_DIGEST", "layer decrypts to other bytes than its options name");
   }
 }
 
-function decode<T>(encoded: string, name: string, read: (value: unknown) => T): T {
-  try {
-    return read(JSON.parse(Buffer.from(fromBase64(encoded)).toString("utf8")));
-  } catch (cause) {
-    throw new LayerError("LAYER_ANNOTATION", `layer: annotation ${name} is malformed`, { cause });
-  }
+interface Packet {
+  readonly kid: string;
+  readonly wrapped: Uint8Array;
+  readonly iv: Uint8Array;
 }
 
-function fromBase64Or(value: string): Uint8Array {
+function packetsOf(annotations: Annotations): Packet[] {
+  const list = annotations[KEY_PACKETS];
+  if (!list) throw new OcicryptError("LAYER_FORM", `annotation ${KEY_PACKETS} is missing: no key packet`);
+  return list.split(",").map((part, i) => {
+    const at = `key packet ${i}`;
+    const value = parsed(part, at);
+    const wrapType = text(value, "wrap_type", at);
+    // The other type that guests know, A256CTR, does not authenticate the options.
+    if (wrapType !== "A256GCM")
+      throw new OcicryptError("LAYER_FORM", `${at}: wrap_type ${JSON.stringify(wrapType.slice(0, 20))}, only A256GCM`);
+    const wrapped = bytes(value, "wrapped_data", at);
+    if (wrapped.length <= TAG_BYTES) throw new OcicryptError("LAYER_FORM", `${at}: wrapped_data is too short`);
+    return { kid: text(value, "kid", at), wrapped, iv: bytes(value, "iv", at, WRAP_IV_BYTES) };
+  });
+}
+
+function unwrap(packet: Packet, kek: Uint8Array): unknown {
+  if (kek.length !== KEY_BYTES)
+    throw new OcicryptError("LAYER_KEY", `key ${packet.kid}: ${kek.length} bytes, expected ${KEY_BYTES}`);
+  const at = packet.wrapped.length - TAG_BYTES;
+  const decipher = createDecipheriv("aes-256-gcm", kek, packet.iv, { authTagLength: TAG_BYTES });
+  decipher.setAuthTag(buffer(packet.wrapped.subarray(at)));
+  let secret: Uint8Array;
   try {
-    return fromBase64(value);
+    secret = concat(decipher.update(packet.wrapped.subarray(0, at)), decipher.final());
   } catch {
-    throw new LayerError("LAYER_ANNOTATION", "layer: key packet is not canonical base64");
+    throw new OcicryptError("LAYER_KEY", `key ${packet.kid} does not open this layer's options`);
   }
+  return jsonOf(secret, `private options under ${packet.kid}`);
+}
+
+function publicOptions(annotations: Annotations): { hmac: Uint8Array; cipherOptions: unknown } {
+  const found = annotations[PUBLIC_OPTIONS];
+  if (!found) throw new OcicryptError("LAYER_FORM", `annotation ${PUBLIC_OPTIONS} is missing: not an encrypted layer`);
+  const value = parsed(found, "public options");
+  const cipher = text(value, "cipher", "public options");
+  if (cipher !== CIPHER)
+    throw new OcicryptError("LAYER_FORM", `cipher ${JSON.stringify(cipher.slice(0, 40))}, only ${CIPHER} is known`);
+  return { hmac: bytes(value, "hmac", "public options", 32), cipherOptions: field(value, "cipheroptions") };
+}
+
+function parsed(encoded: string, at: string): unknown {
+  try {
+    return jsonOf(fromBase64(encoded), at);
+  } catch (cause) {
+    if (cause instanceof OcicryptError) throw cause;
+    throw new OcicryptError("LAYER_FORM", `${at}: not base64`);
+  }
+}
+
+/** The parser's own message would quote the text, which may be secret. */
+function jsonOf(json: Uint8Array, at: string): unknown {
+  try {
+    return JSON.parse(buffer(json).toString("utf8"));
+  } catch {
+    throw new OcicryptError("LAYER_FORM", `${at}: not JSON`);
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
+}
+
+function text(value: unknown, name: string, at: string): string {
+  const found = field(value, name);
+  if (typeof found !== "string") throw new OcicryptError("LAYER_FORM", `${at}: ${name} is missing`);
+  return found;
+}
+
+function bytes(value: unknown, name: string, at: string, length?: number): Uint8Array {
+  let found: Uint8Array;
+  try {
+    found = fromBase64(text(value, name, at));
+  } catch (cause) {
+    if (cause instanceof OcicryptError) throw cause;
+    throw new OcicryptError("LAYER_FORM", `${at}: ${name} is not base64`);
+  }
+  if (length !== undefined && found.length !== length)
+    throw new OcicryptError("LAYER_FORM", `${at}: ${name} has ${found.length} bytes, expected ${length}`);
+  return found;
+}
+
+const nonceIn = (options: unknown, at: string): Uint8Array | undefined =>
+  field(options, "nonce") === undefined ? undefined : bytes(options, "nonce", at, NONCE_BYTES);
+
+function exactly(what: string, found: Uint8Array, length: number): void {
+  if (found.length !== length) throw new RangeError(`${what}: ${found.length} bytes, expected ${length}`);
 }
