@@ -49,8 +49,8 @@ export function renderJob(args: JobArgs): KubernetesJob {
   if (problems.length > 0) throw new PolicyError("JOB", `job of step "${step}": ${problems.join("; ")}`);
   const labels = {
     "app.kubernetes.io/managed-by": "sealflow",
-    "sealflow.dev/pipeline": pipeline,
-    "sealflow.dev/step": step,
+    "app.kubernetes.io/part-of": pipeline,
+    "app.kubernetes.io/component": step,
   };
   const resources = { cpu, memory: args.memory };
   const volumes = SCRATCH_PATHS.map((mountPath, i) => ({ name: `scratch${i === 0 ? "" : i}`, mountPath }));

@@ -193,6 +193,9 @@ annotations_of(cri, kata) if {
 
 known_annotation(k) if startswith(k, "io.kubernetes.cri.")
 
+# Configuration of the host's runtime, such as the initdata itself; the agent does not read it.
+known_annotation(k) if startswith(k, "io.katacontainers.config.")
+
 known_annotation(k) if k in {"io.katacontainers.pkg.oci.container_type", "io.katacontainers.pkg.oci.bundle_path", "nerdctl/network-namespace"}
 
 # --- Environment: exactly ours, a hint which run, and what Kubernetes adds by itself.

@@ -327,7 +327,7 @@ describe("a host that asks for more is refused:", () => {
     [
       "an unknown annotation",
       (r: Json) => {
-        annotations(r)["io.katacontainers.config.x"] = "1";
+        annotations(r)["cdi.k8s.io/gpu"] = "nvidia.com/gpu=0";
       },
     ],
     [
@@ -449,6 +449,13 @@ describe("an identity", () => {
     expect(stepGuest({ ...base, tee: "snp" }).identity).toHaveLength(64);
     expect(stepGuest({ ...base, tee: "tdx" }).identity).toHaveLength(96);
     expect(stepGuest({ ...base, tee: "az-snp-vtpm" }).identity).not.toBe(stepGuest({ ...base, tee: "snp" }).identity);
+  });
+
+  it("has no line that the guest's engine could refuse for its length", () => {
+    const long = { ...base, imageReference: `${"r".repeat(620)}/x@sha256:${digest}` };
+    const lines = stepGuest(long).initdata.split("\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(1000);
+    expect(() => stepGuest({ ...base, imageReference: `${"r".repeat(700)}/x@sha256:${digest}` })).toThrow("image");
   });
 
   it("fits in a small launch document", () => {

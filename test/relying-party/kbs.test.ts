@@ -430,6 +430,10 @@ async function attested(privateKey: Parameters<typeof teePubKeyOf>[0], initdata:
   return { cookie, token: (answer.body as { token: string }).token };
 }
 
+it("the initdata of a step, with a real certificate, leaves room in 16 KiB of launch data", () => {
+  expect(guestOf("sf-0123456789abcdef", "a".repeat(64)).annotation.length).toBeLessThan(6 * 1024);
+});
+
 describe("a token", () => {
   it("has the shape of Trustee's", async () => {
     const guest = await deploy("sf-n", "p1");
