@@ -68,7 +68,9 @@ export async function startDevDetached(
     for (;;) {
       const status = await devStatus(options);
       if (status.ready && status.connection && status.pid !== undefined) {
-        return { connection: status.connection, pid: status.pid, started: status.pid === child?.pid };
+        // A launcher may start the real process; one that has ended lost against another start.
+        const started = child !== undefined && child.exitCode === null;
+        return { connection: status.connection, pid: status.pid, started };
       }
       // Another start may have won; then ours ends with RUNNING, and the winner is waited for.
       const ended = child !== undefined && child.exitCode !== null;
@@ -77,7 +79,7 @@ export async function startDevDetached(
       await sleep(POLL_MS);
     }
   } catch (error) {
-    if (child && child.exitCode === null) child.kill("SIGTERM");
+    if (child) endGroup(child);
     throw error;
   } finally {
     child?.unref();
@@ -118,6 +120,16 @@ function launch(paths: DevPaths, { launcher: [program, ...args], cwd, env }: Det
     return child;
   } finally {
     closeSync(log);
+  }
+}
+
+/** The launcher and what it has started: it was detached, so it leads a group of its own. */
+function endGroup({ pid, exitCode }: ChildProcess): void {
+  if (pid === undefined || exitCode !== null) return;
+  try {
+    process.kill(-pid, "SIGTERM");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 
