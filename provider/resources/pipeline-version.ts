@@ -8,6 +8,7 @@ import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
 import { hasConnectionFile, removeConnectionFile, writeConnectionFile } from "../version/connection-file";
 import { listVersions, registerVersion } from "../version/register";
+import { collectRetired } from "../version/retired";
 
 interface Inputs {
   keys: KeysInput;
@@ -87,15 +88,16 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
   drift: ({ outputs }) => (outputs.connectionFile === "" ? ["connectionFile"] : []),
 
   async delete(context, { inputs, outputs }) {
-    const { root } = openKeys(context, inputs.keys);
+    const keys = openKeys(context, inputs.keys);
     const order = { pipelineUid: outputs.pipelineUid, descriptor: null, reason: "destroyed", random: randomBytes(32) };
-    const token = await signRevocation(order, ownerSigningKey(root));
-    await deleteAt(context, `the versions of pipeline ${inputs.keys.pipeline}`, async ({ ledger }) => {
+    const token = await signRevocation(order, ownerSigningKey(keys.root));
+    await deleteAt(context, `the versions of pipeline ${inputs.keys.pipeline}`, async (party) => {
       try {
-        await ledger.revoke(token);
+        await party.ledger.revoke(token);
       } catch (error) {
         if ((error as { code?: unknown }).code !== "PIPELINE_UNKNOWN") throw error;
       }
+      await collectRetired(context, party, keys);
     });
     removeConnectionFile(context, inputs.keys);
     context.log.info(
@@ -108,6 +110,7 @@ async function register(context: Context, inputs: Inputs, old: Outputs | undefin
   const keys = openKeys(context, inputs.keys);
   return withRelyingParty(context, async (party) => {
     const version = await registerVersion(context, party, keys, inputs, old);
+    await collectRetired(context, party, keys);
     const connectionFile = writeConnectionFile(context, inputs.keys, party.connection, keys.facts, version.token);
     const { digest, sequence } = version;
     return {

@@ -9,6 +9,7 @@ import { type KeysInput, keysField, openKeys } from "../keys";
 import { deleteAt, needConnection, relyingPartyDigest, relyingPartyField, withRelyingParty } from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
+import { removeIdentity, retire, runningPrograms } from "../version/retired";
 import { isLive, keepLive } from "./live";
 
 interface Inputs {
@@ -98,12 +99,20 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     return found !== undefined && jcs(found) === jcs(want) ? outputs : undefined;
   },
 
-  /** The grant first: from then on nothing is released, whatever else fails. The image's key goes with the image. */
-  async delete(context, { id, inputs, outputs }) {
-    if (isLive(id)) return;
-    await deleteAt(context, `the keys and grant of step ${inputs.step}`, async ({ kbs }) => {
-      await kbs.revokeGrant(grantId(inputs.tee, outputs.identity));
-      await kbs.deleteResource(id);
+  /** What a version in the ledger still lets run is retired instead. The image's key goes with the image. */
+  async delete(context, { id: bundle, inputs, outputs }) {
+    if (isLive(bundle)) return;
+    const { programId, identity } = outputs;
+    const grant = grantId(inputs.tee, identity);
+    await deleteAt(context, `the keys and grant of step ${inputs.step}`, async (party) => {
+      const running = await runningPrograms(context, party, openKeys(context, inputs.keys));
+      if (!running.has(programId)) return removeIdentity(party, { grant, bundle });
+      const imageKey = imageKeyPath(namespaceOf(inputs.keys.fingerprint), inputs.image.kekId);
+      const { pipelineUid } = inputs.keys;
+      retire(context, { v: 1, pipelineUid, programId, step: inputs.step, grant, bundle, imageKey });
+      context.log.info(
+        "keeps its keys while a version in the ledger still lets it run; a later `pulumi up` collects them",
+      );
     });
   },
 };

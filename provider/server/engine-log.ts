@@ -8,6 +8,8 @@ export interface EngineLog {
   /** The log of one resource. */
   readonly of: (urn: string) => Log;
   readonly connect: (address: string) => void;
+  /** Waits until the engine has what was said so far: after the last operation it shows nothing more. */
+  readonly flush: () => Promise<void>;
   readonly close: () => void;
 }
 
@@ -16,6 +18,7 @@ const STATUS_INTERVAL_MS = 250;
 
 export function createEngineLog(): EngineLog {
   let client: EngineClient | undefined;
+  const pending = new Set<Promise<void>>();
   const send = (urn: string, severity: LogSeverity, message: string, ephemeral: boolean) => {
     if (!client) return;
     const request = new LogRequest();
@@ -23,7 +26,10 @@ export function createEngineLog(): EngineLog {
     request.setSeverity(severity);
     request.setMessage(message);
     request.setEphemeral(ephemeral);
-    client.log(request, () => {});
+    const engine = client;
+    const sent = new Promise<void>((resolve) => engine.log(request, () => resolve()));
+    pending.add(sent);
+    sent.then(() => pending.delete(sent));
   };
   const close = () => {
     client?.close();
@@ -51,6 +57,9 @@ export function createEngineLog(): EngineLog {
         info: (message) => send(urn, LogSeverity.INFO, message, false),
         warn: (message) => send(urn, LogSeverity.WARNING, message, false),
       };
+    },
+    flush: async () => {
+      await Promise.all(pending);
     },
     close,
   };

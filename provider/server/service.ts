@@ -50,6 +50,7 @@ export function createService(options: ServiceOptions): IResourceProviderServer 
     } finally {
       clearTimeout(timer);
       running.delete(controller);
+      await log.flush();
     }
   }
 

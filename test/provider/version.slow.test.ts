@@ -25,7 +25,8 @@ const second = new StepIdentity("p-second", { ...common, step: "second", command
   inputs: { data: { from: "first.out", format: "json" } }, outputs: { out: { format: "json" } },
   releases: [{ output: "out", as: "result" }], ...(args.trust ? { trustProgram: args.trust } : {}) });
 const version = new PipelineVersion("p-version", { keys: keys.reference,
-  steps: { first: first.entry, second: second.entry }, releases: { result: { from: "second.out" } } });
+  steps: { first: first.entry, second: second.entry }, releases: { result: { from: "second.out" } },
+  drainSeconds: args.drain ?? 0 });
 new KbsResource("p-token", { path: "my/token/one", content: "MARKER-SECRET" });
 exports.digest = version.digest;
 exports.first = first.identity;
@@ -150,5 +151,26 @@ describe("identities and versions under the real engine", () => {
     await project.ok(["up", "--yes", "--skip-preview", "--refresh"]);
     expect(await grantOf(identity)).not.toEqual(REVOKED);
     expect((await project.state())["p-first"]?.outputs?.identity).toBe(identity);
+  });
+
+  it("an identity of a version that drains keeps its keys until a later up, or destroy", async () => {
+    await start();
+    program({ drain: 3600 });
+    await up();
+    const old = (await project.state())["p-first"];
+    program({ drain: 3600, command: "other.js" });
+    expect(await up()).toMatch(/keeps its keys while a version in the ledger still lets it run/);
+    expect(await grantOf(old?.outputs?.identity)).not.toEqual(REVOKED);
+    program({ drain: 0, command: "other.js" });
+    await up();
+    expect(await grantOf(old?.outputs?.identity)).toEqual(REVOKED);
+
+    program({ drain: 3600, command: "third.js" });
+    const next = (await project.state())["p-first"];
+    await up();
+    expect(await grantOf(next?.outputs?.identity)).not.toEqual(REVOKED);
+    await project.ok(["destroy", "--yes", "--skip-preview"]);
+    expect(await grantOf(next?.outputs?.identity)).toEqual(REVOKED);
+    expect(await withKbs((kbs) => kbs.deleteResource(String(next?.id)))).toBe(false);
   });
 });
