@@ -114,6 +114,9 @@ export function objectKey(
   return hkdf(concat(from, runSecret), utf8(run), [VERSION, "object", producer, shard, attempt].join("|"));
 }
 
+/** Key of the plaintext HMACs in receipts; every holder of the edge (or log) root has it, nobody else can guess with it. */
+export const plaintextKey = (from: Uint8Array): Uint8Array => hkdf(from, NONE, [VERSION, "plaintext"].join("|"));
+
 /** Commitment to an object key (AES-GCM does not commit to its key), hex. */
 export const keyCommit = (key: Uint8Array): string => sha256hex(concat(utf8(`${VERSION}|commit|`), key));
 

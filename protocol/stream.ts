@@ -201,6 +201,14 @@ export class StreamOpener {
   }
 }
 
+/** Bytes of the sealed stream of so many bytes of plaintext. */
+export function sealedSize(plaintext: number, segment = SEGMENT_BYTES): number {
+  const room = segment - TAG_BYTES;
+  const first = room - HEADER_BYTES;
+  const segments = plaintext <= first ? 1 : 1 + Math.ceil((plaintext - first) / room);
+  return HEADER_BYTES + plaintext + segments * TAG_BYTES;
+}
+
 /** Whole small object at once. */
 export const sealBytes = (
   key: Uint8Array,

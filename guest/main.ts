@@ -1,0 +1,19 @@
+/** Entry of every step's container; bundled to /sealflow/runner.js. */
+import { layoutOf } from "./layout";
+import { runStep } from "./run";
+import { stderrReporter } from "./stage";
+
+// Whatever goes wrong, its text may hold user data: only the code leaves.
+for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+  process.on(event, () => {
+    stderrReporter.failed("INTERNAL", 50);
+    process.exit(50);
+  });
+}
+
+runStep({
+  layout: layoutOf(__filename),
+  env: process.env,
+  execArgv: process.execArgv,
+  report: stderrReporter,
+}).then((code) => process.exit(code));
