@@ -37,15 +37,11 @@ const TEXTS = [
   },
 ];
 
-/**
- * @param {{build?: boolean}} [options] whether OPA is built from the pinned module when it is not in the cache.
- * @returns {string | undefined} path of the OPA binary.
- */
-function findOpa(options = {}) {
+/** @returns {string} path of the OPA binary, built from the pinned module when it is not in the cache. */
+function findOpa() {
   const cache = process.env.SEALFLOW_CACHE || path.join(os.homedir(), ".cache", "sealflow");
   const binary = path.join(cache, "opa", `opa-v${OPA_VERSION}`);
   if (fs.existsSync(binary)) return binary;
-  if (options.build === false) return undefined;
   console.error(`policy:build: building OPA ${OPA_VERSION} with Go (about a minute, once)`);
   fs.mkdirSync(path.dirname(binary), { recursive: true });
   const temporary = `${binary}.${process.pid}`;

@@ -1,30 +1,30 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const { build, findOpa } = require("../../tools/policy-build.js") as {
   build(out: string, opa?: string): { texts: Record<string, { wasmSha256: string }> };
-  findOpa(options?: { build: boolean }): string | undefined;
+  findOpa(): string | undefined;
 };
 
-function hasGo(): boolean {
+/** undefined where neither Go nor its modules can be had; then only the manifest is checked (compiled.test.ts). */
+function opaIfPossible(): string | undefined {
   try {
-    execFileSync("go", ["version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
+    return findOpa();
+  } catch (error) {
+    console.warn(`OPA cannot be built here: ${(error as Error).message}`);
+    return undefined;
   }
 }
 
-const possible = findOpa({ build: false }) !== undefined || hasGo();
+const opa = opaIfPossible();
 
-(possible ? it : it.skip)(
+(opa ? it : it.skip)(
   "compiling the policies again with the pinned OPA gives the committed bytes",
   () => {
     const manifest = JSON.parse(readFileSync(join(__dirname, "../../policy/compiled/manifest.json"), "utf8"));
     const out = mkdtempSync(join(tmpdir(), "sealflow-policies-"));
-    expect(build(out)).toEqual(manifest);
+    expect(build(out, opa)).toEqual(manifest);
     rmSync(out, { recursive: true });
   },
   600_000,

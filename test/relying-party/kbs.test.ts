@@ -204,6 +204,19 @@ describe("with Sealflow's policies", () => {
     expect(await read(b.initdata, b.resource)).toBe("bundle of p1");
   });
 
+  it("the release matrix of a DAG equals its grants exactly", async () => {
+    const programs = ["ingest", "split", "train-a", "train-b", "evaluate", "gate"];
+    const steps: Awaited<ReturnType<typeof deploy>>[] = [];
+    for (const program of programs) steps.push(await deploy("sf-dag", program));
+    const every = [...new Set(steps.flatMap((s) => s.paths))];
+    for (const step of steps) {
+      const guest = await sampleHandshake(http, step.initdata);
+      const got: string[] = [];
+      for (const path of every) if ((await code(guest.resource(path))) === "ok") got.push(path);
+      expect(got.sort()).toEqual([...step.paths].sort());
+    }
+  });
+
   it("40 grants at once are all kept", async () => {
     const guests = Array.from({ length: 40 }, (_, i) => guestOf("sf-i", `p${i}`));
     await Promise.all(
