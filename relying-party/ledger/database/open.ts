@@ -1,12 +1,16 @@
 /** The one place that knows the database engine. */
 import { chmodSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, sql, type Transaction } from "kysely";
 import { Migrator } from "kysely/migration";
 import { LedgerError } from "../errors";
 import { migrations } from "./migrations";
 import { NodeSqliteDialect } from "./node-sqlite";
 import type { Tables } from "./tables";
+
+/** What a busy database does not allow now, the next sweep that deletes a secret does. */
+const SCRUB_TRIES = 20;
 
 export type Tx = Transaction<Tables>;
 
@@ -30,18 +34,27 @@ export async function openSqlite(dir: string): Promise<Database> {
   chmodSync(path, 0o600);
   const writer = new Kysely<Tables>({ dialect: new NodeSqliteDialect({ path, mode: "write" }) });
   await migrate(writer);
+  // A ledger that was killed may have left deleted secrets in the write-ahead log.
+  await scrub(writer);
   const reader = new Kysely<Tables>({ dialect: new NodeSqliteDialect({ path, mode: "read" }) });
   return {
     write: (work) => writer.transaction().execute(work),
     read: (work) => reader.transaction().execute(work),
-    scrub: async () => {
-      await sql`pragma wal_checkpoint(truncate)`.execute(writer);
-    },
+    scrub: () => scrub(writer),
     close: async () => {
       await reader.destroy();
       await writer.destroy();
     },
   };
+}
+
+/** Tries to empty the write-ahead log; readers of an older state are waited for. */
+async function scrub(db: Kysely<Tables>): Promise<void> {
+  for (let attempt = 0; attempt < SCRUB_TRIES; attempt++) {
+    const { rows } = await sql<{ busy: number }>`pragma wal_checkpoint(truncate)`.execute(db);
+    if (rows[0]?.busy === 0) return;
+    await sleep(25);
+  }
 }
 
 /** All in one transaction: of two processes that start at once, the second finds the work done. */
