@@ -13,6 +13,11 @@ export interface Handle<F extends Format = Format, Ref extends string = string> 
   toString(): string;
 }
 
+/** Any handle; a name of its own keeps error messages short. */
+export interface AnyHandle extends Handle<Format, string> {}
+/** What can be released: an output of a step. */
+export interface AnyOutput extends Handle<Format, `${string}.${string}`> {}
+
 interface Origin {
   readonly pipeline: object;
   readonly collected: boolean;

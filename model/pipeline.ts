@@ -1,7 +1,7 @@
 /** `pipeline("spam")`: writes a PipelineSpec with handles instead of references. */
 import { checkSpec } from "./check";
 import { ModelError, type Problem } from "./errors";
-import { type Handle, makeHandle, originOf } from "./handle";
+import { type AnyHandle, type AnyOutput, type Handle, makeHandle, originOf } from "./handle";
 import type { Format, FormatSpec, InputSpec, PipelineSpec, ReleaseSpec, StepSpec } from "./spec";
 import { didYouMean, listed } from "./suggest";
 
@@ -15,7 +15,7 @@ export type Outputs<Step extends string, O> = {
 /** A step as a program writes it: StepSpec with handles as inputs. */
 export interface StepOptions<O extends OutputFormats> extends Omit<StepSpec, "inputs" | "outputs"> {
   /** Name of the file under `/sealflow/in/` → what is in it. */
-  readonly inputs?: Readonly<Record<string, Handle>>;
+  readonly inputs?: Readonly<Record<string, AnyHandle>>;
   /** Name of the file that the program writes under `/sealflow/out/` → its format. */
   readonly outputs?: O;
 }
@@ -39,7 +39,7 @@ export interface Pipeline {
     options: StepOptions<O>,
   ): Outputs<Name, O>;
   /** Lets outputs leave the pipeline, each under a name: the owner and the named recipients can open them. */
-  release(outputs: Readonly<Record<string, Handle<Format, `${string}.${string}`>>>, options?: ReleaseOptions): void;
+  release(outputs: Readonly<Record<string, AnyOutput>>, options?: ReleaseOptions): void;
   /** @throws SpecError with every problem of the pipeline. */
   toJSON(): PipelineSpec;
 }
@@ -103,7 +103,7 @@ export class Builder implements Pipeline {
     return Object.freeze(Object.fromEntries(handles)) as Outputs<Name, O>;
   }
 
-  release(outputs: Readonly<Record<string, Handle>>, options: ReleaseOptions = {}): void {
+  release(outputs: Readonly<Record<string, AnyOutput>>, options: ReleaseOptions = {}): void {
     for (const [name, handle] of Object.entries(outputs)) {
       this.once(this.releases, "releases", name, "two releases");
       const from = this.reference(handle, `releases.${name}`);

@@ -1,0 +1,12 @@
+// expect: Type 'Handle<"csv", "table">' is not assignable to type 'Handle<"jsonl", string>'.
+import { defineStep, image, pipeline } from "sealflow";
+
+const p = pipeline("spam");
+const mails = p.input("mails", "jsonl");
+const folder = image.folder("./steps/x");
+const command = ["node", "/app/main.js"];
+const split = p.step("split", { image: folder, command, inputs: { mails }, outputs: { train: "jsonl", report: "json" } });
+const train = defineStep({ image: folder, command, inputs: { data: "jsonl" }, outputs: { model: "json" } });
+
+const table = p.input("table", "csv");
+train(p, "train", { data: table });
