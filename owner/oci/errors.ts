@@ -1,9 +1,8 @@
 import { SealflowError } from "../../protocol/errors";
 
 /**
- * Append only. SOURCE_MISSING: no such folder, file or layout. SOURCE_ENTRY: an entry that cannot go into an image.
- * LAYOUT: not a usable OCI layout. LAYER_TYPE: a layer in a form that guests cannot open.
+ * Append only. SOURCE_MISSING: nothing where the source should be, or not of that kind. SOURCE_ENTRY: a folder holds
+ * what no image can. SOURCE_CHANGED: it changed while it was read; try again when nothing writes to it.
  */
-export type ImageCode = "SOURCE_MISSING" | "SOURCE_ENTRY" | "LAYOUT" | "LAYER_TYPE";
-/** Correct the source; all problems of one source are in the message. */
-export class ImageError extends SealflowError<ImageCode> {}
+export type SourceCode = "SOURCE_MISSING" | "SOURCE_ENTRY" | "SOURCE_CHANGED";
+export class SourceError extends SealflowError<SourceCode> {}

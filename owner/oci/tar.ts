@@ -1,150 +1,126 @@
 /**
- * Tar with the same bytes every time: entries sorted by path, owner 0:0, time 0, modes 0755 or 0644.
- * Written by tar-stream (ustar, pax headers for long names).
+ * Deterministic tar (POSIX.1-2001: ustar, with a pax header where ustar cannot say it). Written here and not by a
+ * library, because these bytes are inside every image digest and so inside every identity: an update of a library must
+ * not change them. Owner 0:0, time 0, modes as given; pinned in test/owner/oci/tar.test.ts.
  */
-import { createReadStream } from "node:fs";
-import { lstat, readdir, readlink } from "node:fs/promises";
-import { join, posix, sep } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { type Header, type Pack, pack } from "tar-stream";
-import { ImageError } from "./errors";
+import { concat, utf8 } from "../../protocol/bytes";
 
-export interface FolderEntry {
-  /** Relative to the folder, with `/`. */
-  readonly path: string;
-  readonly kind: "file" | "directory" | "symlink";
-  readonly size: number;
-  readonly executable: boolean;
-  readonly target?: string;
-}
+export type TarEntry =
+  | { readonly type: "directory"; readonly name: string }
+  | { readonly type: "symlink"; readonly name: string; readonly target: string }
+  | {
+      readonly type: "file";
+      readonly name: string;
+      readonly executable: boolean;
+      /** Bytes; `content` must yield as many. */
+      readonly size: number;
+      readonly content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+    };
 
-/** Names that never belong into an image. */
-const IGNORED = new Set([".git", ".DS_Store", ".sealflow"]);
-const EPOCH = new Date(0);
+const BLOCK = 512;
+const NAME_BYTES = 100;
+/** Eleven octal digits. */
+const MAX_SIZE = 8 ** 11 - 1;
 
-/**
- * Everything in a folder, sorted.
- * @throws ImageError SOURCE_MISSING, or SOURCE_ENTRY with every entry that cannot be sealed.
- */
-export async function listFolder(folder: string): Promise<FolderEntry[]> {
-  const entries: FolderEntry[] = [];
-  const problems: string[] = [];
-  const walk = async (relative: string): Promise<void> => {
-    const names = await readdir(join(folder, relative));
-    for (const name of names) {
-      if (IGNORED.has(name)) continue;
-      const path = relative === "" ? name : `${relative}/${name}`;
-      const stat = await lstat(join(folder, path));
-      const executable = (stat.mode & 0o100) !== 0;
-      if (stat.isDirectory()) {
-        entries.push({ path, kind: "directory", size: 0, executable: true });
-        await walk(path);
-      } else if (stat.isFile()) entries.push({ path, kind: "file", size: stat.size, executable });
-      else if (stat.isSymbolicLink()) {
-        const target = (await readlink(join(folder, path))).split(sep).join("/");
-        if (posix.isAbsolute(target) || posix.normalize(posix.join(posix.dirname(path), target)).startsWith("..")) {
-          problems.push(`${path}: a link to ${target}, outside the folder; copy the file instead`);
-        } else entries.push({ path, kind: "symlink", size: 0, executable: false, target });
-      } else problems.push(`${path}: neither a file, a folder nor a link; remove it`);
+/** The end of every archive. */
+export const TAR_END = new Uint8Array(2 * BLOCK);
+
+/** Entries in the given order, without the end of the archive. */
+export async function* tarEntries(entries: Iterable<TarEntry>): AsyncGenerator<Uint8Array> {
+  for (const entry of entries) {
+    yield header(entry);
+    if (entry.type !== "file") continue;
+    let written = 0;
+    for await (const chunk of entry.content()) {
+      written += chunk.length;
+      yield chunk;
     }
-  };
-  try {
-    await walk("");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    throw new ImageError("SOURCE_MISSING", `image folder ${folder} does not exist; check the path`);
+    if (written !== entry.size) throw new RangeError(`tar entry ${entry.name}: ${written} bytes, said ${entry.size}`);
+    yield padding(written);
   }
-  if (entries.length === 0 && problems.length === 0) {
-    throw new ImageError("SOURCE_MISSING", `image folder ${folder} is empty; put the step's code there`);
-  }
-  if (problems.length > 0) throw new ImageError("SOURCE_ENTRY", `image folder ${folder}: ${problems.join("; ")}`);
-  return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-const header = (name: string, rest: Partial<Header>): Partial<Header> & Pick<Header, "name"> => ({
-  name,
-  uid: 0,
-  gid: 0,
-  uname: "",
-  gname: "",
-  mtime: EPOCH,
-  ...rest,
-});
-
-export interface ExtraFile {
-  /** Path inside the image, without a leading slash. */
-  readonly path: string;
-  readonly bytes: Uint8Array;
-  readonly mode?: number;
+export async function* tar(entries: Iterable<TarEntry>): AsyncGenerator<Uint8Array> {
+  yield* tarEntries(entries);
+  yield TAR_END;
 }
 
-/** @param prefix folder inside the image, `/app`. @param extra files written first, sorted by the caller. */
-export function packFolder(
-  folder: string,
-  entries: readonly FolderEntry[],
-  prefix: string,
-  extra: readonly ExtraFile[] = [],
-): Readable {
-  const tar = pack();
-  const base = prefix.replace(/^\/+|\/+$/g, "");
-  const fill = async (): Promise<void> => {
-    for (const file of extra) await addBytes(tar, file);
-    for (const dir of parents(base)) tar.entry(header(`${dir}/`, { type: "directory", mode: 0o755 }));
-    for (const entry of entries) {
-      const name = base === "" ? entry.path : `${base}/${entry.path}`;
-      if (entry.kind === "directory") tar.entry(header(`${name}/`, { type: "directory", mode: 0o755 }));
-      else if (entry.kind === "symlink") {
-        tar.entry(header(name, { type: "symlink", linkname: entry.target ?? "", mode: 0o777 }));
-      } else await addFile(tar, name, join(folder, entry.path), entry.size, entry.executable ? 0o755 : 0o644);
-    }
-    tar.finalize();
-  };
-  fill().catch((error: unknown) => tar.destroy(error as Error));
-  return asReadable(tar);
-}
+/** Header and content of one small file. */
+export const tarFile = (name: string, content: Uint8Array): Uint8Array =>
+  concat(
+    header({ type: "file", name, executable: false, size: content.length, content: () => [content] }),
+    content,
+    padding(content.length),
+  );
 
-/** A tar of a few small files, in the order given. */
-export function packFiles(files: readonly ExtraFile[]): Readable {
-  const tar = pack();
-  const fill = async (): Promise<void> => {
-    const made = new Set<string>();
-    for (const file of files) {
-      for (const dir of parents(posix.dirname(file.path))) {
-        if (made.has(dir)) continue;
-        made.add(dir);
-        tar.entry(header(`${dir}/`, { type: "directory", mode: 0o755 }));
-      }
-      await addBytes(tar, file);
-    }
-    tar.finalize();
-  };
-  fill().catch((error: unknown) => tar.destroy(error as Error));
-  return asReadable(tar);
-}
+const padding = (size: number): Uint8Array => new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK);
 
-export const addBytes = (tar: Pack, { path, bytes, mode = 0o644 }: ExtraFile): Promise<void> =>
-  new Promise((resolve, reject) => {
-    tar.entry(header(path, { size: bytes.length, mode }), Buffer.from(bytes), (error) =>
-      error ? reject(error) : resolve(),
-    );
+const FLAG = { file: "0", symlink: "2", directory: "5" } as const;
+
+function header(entry: TarEntry): Uint8Array {
+  const name = entry.type === "directory" ? `${entry.name}/` : entry.name;
+  const target = entry.type === "symlink" ? entry.target : "";
+  const size = entry.type === "file" ? entry.size : 0;
+  const records = [
+    ...(fits(name) ? [] : [paxRecord("path", name)]),
+    ...(fits(target) ? [] : [paxRecord("linkpath", target)]),
+    ...(size <= MAX_SIZE ? [] : [paxRecord("size", String(size))]),
+  ];
+  const main = block({
+    // Readers take the pax record; what stands here is only for those that know no pax.
+    name: fits(name) ? name : entry.type === "directory" ? "PaxEntry/" : "PaxEntry",
+    target: fits(target) ? target : "PaxTarget",
+    mode: entry.type === "symlink" ? 0o777 : entry.type === "directory" || entry.executable ? 0o755 : 0o644,
+    size: size <= MAX_SIZE ? size : 0,
+    flag: FLAG[entry.type],
   });
-
-export async function addFile(tar: Pack, name: string, path: string, size: number, mode: number): Promise<void> {
-  const entry = tar.entry(header(name, { size, mode }));
-  // A file that grows meanwhile is cut at the size announced; one that shrinks ends in an error of tar-stream.
-  const input = size === 0 ? undefined : createReadStream(path, { end: size - 1 });
-  if (input) await pipeline(input, entry);
-  else entry.end(Buffer.alloc(0));
+  if (records.length === 0) return main;
+  const pax = concat(...records);
+  return concat(
+    block({ name: "PaxHeader", target: "", mode: 0o644, size: pax.length, flag: "x" }),
+    pax,
+    padding(pax.length),
+    main,
+  );
 }
 
-/** `a/b/c` → `a`, `a/b`, `a/b/c`. */
-function parents(path: string): string[] {
-  if (path === "" || path === ".") return [];
-  const parts = path.split("/");
-  return parts.map((_, i) => parts.slice(0, i + 1).join("/"));
+/** ustar fields have no encoding: only printable ASCII is unambiguous. */
+const fits = (text: string): boolean => text.length <= NAME_BYTES && /^[\x20-\x7e]*$/.test(text);
+
+/** `<length> <key>=<value>\n`, where the length counts its own digits. */
+function paxRecord(key: string, value: string): Uint8Array {
+  const rest = utf8(` ${key}=${value}\n`);
+  let digits = 1;
+  while (String(rest.length + digits).length > digits) digits++;
+  return concat(utf8(String(rest.length + digits)), rest);
 }
 
-/** tar-stream's own streams are not Node's; this one is, and ends with the tar's error. */
-export const asReadable = (tar: Pack): Readable =>
-  Readable.from(tar as unknown as AsyncIterable<Buffer>, { objectMode: false });
+interface Fields {
+  readonly name: string;
+  readonly target: string;
+  readonly mode: number;
+  readonly size: number;
+  readonly flag: string;
+}
+
+function block({ name, target, mode, size, flag }: Fields): Uint8Array {
+  const out = new Uint8Array(BLOCK);
+  const put = (at: number, text: string) => out.set(utf8(text), at);
+  const octal = (n: number, digits: number) => n.toString(8).padStart(digits, "0");
+  put(0, name);
+  put(100, octal(mode, 7));
+  put(108, octal(0, 7)); // uid
+  put(116, octal(0, 7)); // gid
+  put(124, octal(size, 11));
+  put(136, octal(0, 11)); // time
+  put(148, "        "); // the checksum counts its own field as spaces
+  put(156, flag);
+  put(157, target);
+  put(257, "ustar");
+  put(263, "00");
+  put(329, octal(0, 7)); // device
+  put(337, octal(0, 7));
+  const sum = out.reduce((a, b) => a + b, 0);
+  put(148, `${octal(sum, 6)}\0 `);
+  return out;
+}
