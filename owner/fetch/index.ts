@@ -1,2 +1,3 @@
+export * from "./attempts";
 export * from "./fetch";
 export * from "./folder";

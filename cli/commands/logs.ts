@@ -1,0 +1,77 @@
+import { type Attempt, readLog, verifiedAttempts } from "../../owner/fetch";
+import { readKeyFile } from "../../owner/keys";
+import { logObject } from "../../owner/release";
+import { LOG_RELEASE } from "../../protocol/messages";
+import type { Context } from "../context";
+import { CliError } from "../errors";
+import { EXIT } from "../exit-codes";
+import { withLedger } from "../support/ledger";
+import { type Choice, choosePipeline, releaseKeyFile } from "../support/pipelines";
+import { findRun, shortRun } from "../support/runs";
+
+export interface LogsOptions extends Choice {
+  readonly run?: string;
+  readonly shard?: number;
+  readonly attempt?: number;
+}
+
+/** `sealflow logs [step]`: what the programs printed, opened with the owner's release key. */
+export async function logs(context: Context, step: string | undefined, options: LogsOptions): Promise<number> {
+  const deployed = choosePipeline(context.home, options);
+  const key = readKeyFile(releaseKeyFile(context.home, deployed.connection), "X25519");
+  return withLedger(context, deployed, async (session) => {
+    const run = await findRun(session, deployed, options.run);
+    const exported = await session.ledger.runLog(run, await session.read());
+    const { descriptor, attempts } = await verifiedAttempts(exported, deployed.connection.ownerPublicKey);
+    if (step !== undefined && !Object.hasOwn(descriptor.steps, step)) {
+      throw new CliError(
+        "NO_LOG",
+        `no step is called "${step}" (there are ${Object.keys(descriptor.steps).join(", ")})`,
+      );
+    }
+    const chosen = attempts.filter((a) => wanted(a, step, options));
+    if (chosen.length === 0) {
+      throw new CliError(
+        "NO_LOG",
+        `run ${shortRun(run)}: no finished attempt ${step === undefined ? "" : `of ${step} `}has a log yet`,
+      );
+    }
+    const found: { step: string; shard: number; attempt: number; outcome: string; log: string }[] = [];
+    for (const attempt of chosen) {
+      const { step: name, shard, attempt: number, outcome } = attempt.commit;
+      const object = await logObject(attempt, key);
+      const log = await readLog(exported, object, (url) => session.ledger.object(url, undefined, context.io.signal));
+      found.push({ step: name, shard, attempt: number, outcome, log });
+    }
+    context.result({ run, logs: found }, found.map(shown).join("\n"));
+    return EXIT.ok;
+  });
+}
+
+const wanted = ({ commit: c }: Attempt, step: string | undefined, { shard, attempt }: LogsOptions): boolean =>
+  (step === undefined || c.step === step) &&
+  (shard === undefined || c.shard === shard) &&
+  (attempt === undefined || c.attempt === attempt) &&
+  c.releases[LOG_RELEASE] !== undefined;
+
+function shown({
+  step,
+  shard,
+  attempt,
+  outcome,
+  log,
+}: {
+  step: string;
+  shard: number;
+  attempt: number;
+  outcome: string;
+  log: string;
+}): string {
+  const title = `== ${step}${shard > 0 ? ` shard ${shard}` : ""}, attempt ${attempt}${outcome === "ok" ? "" : " (failed)"}`;
+  return `${title}\n${terminalSafe(log.trimEnd())}`;
+}
+
+/** What a program printed must not move the cursor, clear the screen or speak to the terminal. */
+export const terminalSafe = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out.
+  text.replace(/\r\n/g, "\n").replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");

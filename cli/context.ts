@@ -1,0 +1,41 @@
+/** What every command gets: surroundings, the project on disk, and how to print. */
+import * as path from "node:path";
+import { findProject } from "../provider/server/context";
+import type { Io } from "./io";
+
+export class Context {
+  constructor(
+    readonly io: Io,
+    /** One JSON value on stdout instead of text. */
+    readonly json: boolean,
+    private readonly projectOption: string | undefined,
+  ) {}
+
+  /** Folder of Pulumi.yaml. @throws ProviderError SOURCE when there is none above the working folder. */
+  get root(): string {
+    if (this.projectOption !== undefined) return path.resolve(this.io.cwd, this.projectOption);
+    return findProject(this.io.cwd, this.io.env);
+  }
+
+  /** State folder of the project. */
+  get home(): string {
+    return path.join(this.root, ".sealflow");
+  }
+
+  /** The command's answer: text for people, or the same data as JSON. */
+  result(data: unknown, text: string | readonly string[]): void {
+    const shown = this.json ? JSON.stringify(data, null, 2) : typeof text === "string" ? text : text.join("\n");
+    this.io.stdout.write(`${shown}\n`);
+  }
+
+  /** A line beside the answer: progress, hints. Never part of what scripts read. */
+  say(line: string): void {
+    this.io.stderr.write(`${line}\n`);
+  }
+
+  /** Relative to where the user stands, when that is shorter. */
+  show(file: string): string {
+    const relative = path.relative(this.io.cwd, file);
+    return relative === "" ? "." : relative.length < file.length && !relative.startsWith("../..") ? relative : file;
+  }
+}

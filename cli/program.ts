@@ -1,0 +1,112 @@
+/** The commands, their arguments and options. Each parses, calls one function and leaves the printing to it. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { cancel } from "./commands/cancel";
+import { dev } from "./commands/dev";
+import { fetch } from "./commands/fetch";
+import { keysExport } from "./commands/keys-export";
+import { logs } from "./commands/logs";
+import { pulumi } from "./commands/pulumi";
+import { run } from "./commands/run";
+import { start } from "./commands/start";
+import { status } from "./commands/status";
+import { up } from "./commands/up";
+import { verify } from "./commands/verify";
+import { Context } from "./context";
+import type { Io } from "./io";
+import type { Backend } from "./run/backend";
+
+type Action = (context: Context) => Promise<number>;
+
+export interface Parts {
+  readonly io: Io;
+  readonly version: string;
+  readonly backend: Backend;
+  /** Receives the exit code. */
+  readonly done: (code: number) => void;
+}
+
+export function makeProgram({ io, version, backend, done }: Parts): Command {
+  const program = new Command("sealflow")
+    .description("Confidential machine-learning pipelines: deploy, run, fetch, verify.")
+    .version(version)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+    .showHelpAfterError("(sealflow <command> --help shows its arguments)");
+
+  const add = (words: string, about: string, parent = program): Command =>
+    parent
+      .command(words)
+      .description(about)
+      .option("--project <folder>", "folder of Pulumi.yaml; default: the nearest above the working folder")
+      .option("--json", "one JSON value on stdout instead of text");
+  const act = async (options: { json?: boolean; project?: string }, action: Action): Promise<void> =>
+    done(await action(new Context(io, options.json ?? false, options.project)));
+  const choice = (command: Command): Command =>
+    command
+      .option("--stack <name>", "stack of the pipeline; default: the only one deployed")
+      .option("--pipeline <name>", "pipeline; default: the only one deployed");
+
+  add("start", "set up, deploy the example to this machine, run it, verify it (npm start)").action((options) =>
+    act(options, (context) => start(context, backend)),
+  );
+  add("dev", "relying party on loopback for development: key broker, ledger, object store")
+    .option("--detach", "in the background")
+    .option("--stop", "stop the one in the background")
+    .option("--status", "say whether it runs; exit 4 when it does not")
+    .action((options) => act(options, (context) => dev(context, options)));
+  add("up", "deploy a stack with Pulumi")
+    .option("--stack <name>", "which", "local")
+    .argument("[args...]", "further arguments of pulumi up, after --")
+    .action((args: string[], options) => act(options, (context) => up(context, options.stack, args)));
+  choice(add("run", "open a run and carry it out; needs the public connection file and your run key only"))
+    .option("--params <file>", 'parameters: a JSON file {"<step>": {…}}')
+    .option("--resume <run>", "go on with an open run")
+    .action((options) => act(options, (context) => run(context, options, backend)));
+  choice(add("status", "the pipeline's version and newest runs, or the steps of one run"))
+    .argument("[run]", "run id, or its first digits")
+    .action((id: string | undefined, options) => act(options, (context) => status(context, id, options)));
+  choice(add("cancel", "end a run: nothing of it starts or commits any more"))
+    .argument("<run>", "run id, or its first digits")
+    .option("--reason <text>", "kept in the ledger")
+    .action((id: string, options) => act(options, (context) => cancel(context, id, options)));
+  choice(add("logs", "what the programs of a run printed; needs your release key"))
+    .argument("[step]", "default: all steps")
+    .option("--run <run>", "default: the newest")
+    .option("--shard <n>", "default: all", count)
+    .option("--attempt <n>", "default: all", count)
+    .action((step: string | undefined, options) => act(options, (context) => logs(context, step, options)));
+  choice(add("fetch", "the verifiable folder of a run, verified; its releases opened"))
+    .argument("[run]", "default: the newest")
+    .option("--all", "every object, not only those released")
+    .option("--out <folder>", "default: .sealflow/runs/<run>")
+    .action((id: string | undefined, options) => act(options, (context) => fetch(context, id, options)));
+  choice(add("verify", "check a run folder offline"))
+    .argument("<folder>", "as fetch wrote it")
+    .option("--owner <key|file>", "owner's public key; default: from the pipeline's connection file")
+    .option("--ledger <key|file>", "ledger's public key; default: from the pipeline's connection file")
+    .option("--head <file|text>", "a head of the ledger seen before, which the log must extend")
+    .option("--release-key <file>", "your release key: opens released objects again and compares")
+    .option("--recipient <name>", "whose release key it is", "owner")
+    .action((folder: string, options) => act(options, (context) => verify(context, folder, options)));
+
+  const keys = program.command("keys").description("keys of runs");
+  choice(add("export", "the key of one object, for another program. Whoever has it can read that object", keys))
+    .addOption(new Option("--tink", "as a Google Tink keyset (JSON, cleartext)"))
+    .option("--run <run>", "default: the newest")
+    .option("--release <name>", "the released output")
+    .option("--log <step>", "the log of a step's last attempt")
+    .option("--shard <n>", "default: 0", count)
+    .option("--out <file>", "file of mode 0600; default: stdout")
+    .action((options) => act(options, (context) => keysExport(context, options)));
+  add("pulumi", "Pulumi in the project's environment; exits with its code")
+    .argument("[args...]", "after --")
+    .passThroughOptions()
+    .action((args: string[], options) => act(options, (context) => pulumi(context, args)));
+  return program;
+}
+
+function count(text: string): number {
+  if (!/^[0-9]{1,6}$/.test(text)) throw new InvalidArgumentError("expected a number from 0");
+  return Number(text);
+}

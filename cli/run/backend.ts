@@ -1,0 +1,38 @@
+/** What the command line needs of a backend that carries out an open run. */
+import type { Deployed } from "../support/pipelines";
+
+/** In the order in which they happen; every attempt ends in one of the last four. */
+export const PHASES = [
+  "waiting",
+  "attesting",
+  "pulling",
+  "running",
+  "committing",
+  "committed",
+  "superseded",
+  "retrying",
+  "failed",
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export interface StepProgress {
+  readonly step: string;
+  readonly shard: number;
+  readonly attempt: number;
+  readonly phase: Phase;
+  /** Why, for people: an exit class, never the program's output. */
+  readonly detail?: string;
+}
+
+export interface BackendRun {
+  readonly home: string;
+  readonly deployed: Deployed;
+  readonly run: string;
+  readonly onProgress: (progress: StepProgress) => void;
+  /** One line worth telling once, such as that guests are simulated. */
+  readonly onNote: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Ends when nothing more can be done; whether the run succeeded is the ledger's word. */
+export type Backend = (options: BackendRun) => Promise<void>;

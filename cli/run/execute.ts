@@ -1,0 +1,120 @@
+/** Opens a run (or goes on with one), has a backend carry it out, and asks the ledger what became of it. */
+import { randomBytes } from "node:crypto";
+import { openRunRequest } from "../../owner/run-request";
+import type { Descriptor } from "../../protocol/messages";
+import type { RunStatus } from "../../relying-party/ledger-client";
+import type { Context } from "../context";
+import { CliError } from "../errors";
+import type { LedgerSession } from "../support/ledger";
+import { type Deployed, versionOf } from "../support/pipelines";
+import { findRun, shortRun } from "../support/runs";
+import type { Backend } from "./backend";
+import { readParameters } from "./parameters";
+import { type Progress, progressOn } from "./progress";
+import { type RunSummary, writeSummary } from "./summary";
+
+export interface ExecuteOptions {
+  /** File with {"<step>": {…}}. */
+  readonly params?: string | undefined;
+  /** Id or first digits of an open run to go on with. */
+  readonly resume?: string | undefined;
+}
+
+/** @throws CliError, RunRequestError, LedgerRefusal …; a run that failed is a summary, not an exception. */
+export async function executeRun(
+  context: Context,
+  deployed: Deployed,
+  session: LedgerSession,
+  backend: Backend,
+  options: ExecuteOptions,
+): Promise<RunSummary> {
+  const descriptor = await versionOf(deployed);
+  const started = Date.now();
+  const run = await openOrResume(context, deployed, descriptor, session, options);
+  const progress = progressOn(context.io.stderr, stepsOf(descriptor));
+  progress.note(`run ${shortRun(run)} of ${deployed.connection.stack}/${deployed.connection.name} is open`);
+  try {
+    await backend({
+      home: context.home,
+      deployed,
+      run,
+      onProgress: (step) => progress.update(step),
+      onNote: (line) => progress.note(line),
+      signal: context.io.signal,
+    });
+  } finally {
+    progress.end();
+  }
+  context.io.signal.throwIfAborted();
+  const status = await session.ledger.run(run, await session.read());
+  session.seen((await session.ledger.head(session.head.token)).token);
+  const summary = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000);
+  writeSummary(context.home, summary);
+  return summary;
+}
+
+const stepsOf = (d: Descriptor): Map<string, number> =>
+  new Map(Object.entries(d.steps).map(([name, { limits }]) => [name, limits.shards]));
+
+async function openOrResume(
+  context: Context,
+  deployed: Deployed,
+  descriptor: Descriptor,
+  session: LedgerSession,
+  { params, resume }: ExecuteOptions,
+): Promise<string> {
+  if (resume !== undefined) return resumable(deployed, session, resume);
+  const { token, run } = await openRunRequest({
+    token: deployed.connection.descriptor,
+    descriptor,
+    runKey: session.runKey,
+    parameters: params === undefined ? {} : readParameters(params),
+    head: session.head.token,
+    now: context.io.now(),
+    random: randomBytes(32),
+  });
+  const opened = await session.ledger.openRun(token);
+  session.seen(opened.head.token);
+  return run;
+}
+
+async function resumable(deployed: Deployed, session: LedgerSession, wanted: string): Promise<string> {
+  const run = await findRun(session, deployed, wanted);
+  const { state } = await session.ledger.run(run, await session.read());
+  if (state !== "open")
+    throw new CliError("NO_RUN", `run ${shortRun(run)} is ${state}: only an open run can be resumed`);
+  return run;
+}
+
+function summaryOf(
+  deployed: Deployed,
+  descriptor: Descriptor,
+  status: RunStatus,
+  progress: Progress,
+  seconds: number,
+): RunSummary {
+  const { stack, name, pipelineUid } = deployed.connection;
+  const times = new Map(progress.states().map((s) => [s.name, s.seconds]));
+  const steps = Object.entries(descriptor.steps);
+  return {
+    version: 1,
+    stack,
+    pipeline: name,
+    pipelineUid,
+    run: status.run,
+    state: status.state,
+    seconds: round(seconds),
+    steps: steps.map(([step, { identity }]) => ({
+      name: step,
+      state: status.steps[step]?.state ?? "waiting",
+      seconds: round(times.get(step) ?? 0),
+      identity,
+    })),
+    released: {},
+    receiptsVerified: null,
+    receiptsExpected: steps.reduce((n, [, { limits }]) => n + limits.shards, 0),
+    folder: null,
+  };
+}
+
+const round = (seconds: number): number => Math.round(seconds * 100) / 100;

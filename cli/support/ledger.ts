@@ -1,0 +1,56 @@
+/** A ledger client that has first been held against the last head seen of that ledger. */
+
+import type { KeyObject } from "node:crypto";
+import { randomBytes } from "node:crypto";
+import { readKeyFile } from "../../owner/keys";
+import { signReadToken } from "../../owner/run-request";
+import { ProtocolError } from "../../protocol/errors";
+import { LedgerClient, type VerifiedHead } from "../../relying-party/ledger-client";
+import type { Context } from "../context";
+import { lastHead, rememberHead } from "./heads";
+import { type Deployed, runKeyFile } from "./pipelines";
+
+export interface LedgerSession {
+  readonly ledger: LedgerClient;
+  readonly runKey: KeyObject;
+  /** The head when the session began; extends everything seen before. */
+  readonly head: VerifiedHead;
+  /** Signs a read token: they live for minutes. */
+  readonly read: () => Promise<string>;
+  /** Remembers a head that the client has verified. */
+  readonly seen: (token: string) => void;
+}
+
+/** @throws KeyError, HttpError, LedgerRefusal, ProtocolError LOG_PROOF when the ledger was rolled back. */
+export async function withLedger<T>(
+  context: Context,
+  deployed: Deployed,
+  use: (session: LedgerSession) => Promise<T>,
+): Promise<T> {
+  const { home, io } = context;
+  const { ledgerUrl, caPem, ledgerKey, pipelineUid } = deployed.connection;
+  const runKey = readKeyFile(runKeyFile(home, deployed.connection), "Ed25519");
+  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey });
+  try {
+    const head = await checkedHead(ledger, lastHead(home, ledgerKey), ledgerUrl);
+    const seen = (token: string): void => rememberHead(home, ledgerKey, token);
+    seen(head.token);
+    const read = () => signReadToken(pipelineUid, runKey, io.now(), randomBytes(32));
+    return await use({ ledger, runKey, head, read, seen });
+  } finally {
+    ledger.close();
+  }
+}
+
+async function checkedHead(ledger: LedgerClient, old: string | undefined, url: string): Promise<VerifiedHead> {
+  try {
+    return await ledger.head(old);
+  } catch (error) {
+    if (!(error instanceof ProtocolError) || error.code !== "LOG_PROOF") throw error;
+    const remedy =
+      "Its database was restored from an older copy, or it shows different logs to different callers. Do not run on it";
+    throw new ProtocolError("LOG_PROOF", `ledger ${url}: ${error.message}, which was seen before. ${remedy}`, {
+      cause: error,
+    });
+  }
+}
