@@ -63,9 +63,11 @@ function getText(url: string): Promise<string> {
       answer.on("error", reject);
       answer.on("end", () => {
         const status = answer.statusCode ?? 0;
-        if (status === 200) resolve(Buffer.concat(chunks).toString("utf8").trim());
-        // The CDH cannot tell "denied" from "not there"; what it cannot reach it says with 5xx as well.
-        else if (status >= 500 || status === 429) reject(new Error(`CDH answered ${status}`));
+        const body = Buffer.concat(chunks).toString("utf8");
+        // The CDH says 500 to everything; only its text tells a refusal of the KBS from a KBS that is away.
+        const denied = /PolicyDeny|TokenVerifierError|AttestationError/.test(body);
+        if (status === 200) resolve(body.trim());
+        else if ((status >= 500 || status === 429) && !denied) reject(new Error(`CDH answered ${status}`));
         else reject(new RunnerError("BUNDLE_DENIED", `bundle: the CDH answered ${status}`));
       });
     });

@@ -43,7 +43,11 @@ export interface Ended {
 export async function findMeans(layout: Layout): Promise<Means | undefined> {
   if (!existsSync(join(layout.base, "bin", "bwrap")) || !seccompFilter()) return undefined;
   const root = process.getuid?.() === 0;
-  const candidates: Means[] = root && hasSysAdmin() ? ["capability", "userns"] : ["userns"];
+  const candidates: Means[] = [
+    ...(root && hasSysAdmin() ? (["capability"] as const) : []),
+    ...(root ? (["userns"] as const) : []),
+    "userns-same-uid",
+  ];
   for (const means of candidates) {
     const probe = { layout, command: [], env: {}, timeoutSeconds: PROBE_SECONDS, network: false };
     const ended = await runIsolated(probe, means, true).catch(() => undefined);
@@ -65,7 +69,7 @@ export async function runIsolated(options: ProgramOptions, means: Means, probe =
     ...[...SEEN_NODE, "-e", LAUNCHER],
   ] as [string, ...string[]];
   const id = means === "capability" ? PROGRAM_ID : null;
-  const asProgram = means === "userns" && process.getuid?.() === 0 ? { uid: PROGRAM_ID, gid: PROGRAM_ID } : {};
+  const asProgram = means === "userns" ? { uid: PROGRAM_ID, gid: PROGRAM_ID } : {};
   const child = spawn(loader, rest, {
     cwd: "/",
     env: {},

@@ -11,10 +11,11 @@ export const PROGRAM_ID = 65532;
 
 /**
  * capability: the runner has CAP_SYS_ADMIN (it is root of the guest's container), so no user namespace is needed, and a
- * fresh /proc can be mounted although the container's is masked. userns: an unprivileged runner; works where /proc is
- * not masked.
+ * fresh /proc can be mounted although the container's is masked. userns: the program gets a uid of its own and a user
+ * namespace; works where /proc is not masked. userns-same-uid: as that, but outside of its namespaces the program's uid
+ * is the runner's, for simulated guests of an ordinary user, who has no other uid to give.
  */
-export type Means = "capability" | "userns";
+export type Means = "capability" | "userns" | "userns-same-uid";
 
 /** Never taken from the image: made anew, or none of the program's business. */
 const OWN = new Set(["proc", "dev", "sys", "tmp", "run", "sealflow", "sealflow-owner"]);
@@ -57,7 +58,7 @@ export function sandboxArguments({ layout, means, network }: SandboxOptions): st
 
 function privileges(means: Means): string[] {
   const id = String(PROGRAM_ID);
-  return means === "userns"
+  return means !== "capability"
     ? ["--unshare-user", "--uid", id, "--gid", id, "--cap-drop", "ALL"]
     : // The launcher needs these two to become the program's uid, which ends them.
       ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"];
