@@ -62,6 +62,21 @@ export function relyingPartyDigest(context: Context, before: string | undefined)
   return jcsDigest({ kbsUrl, ledgerUrl, caPem, ledgerKey, guest: guestDigest({ kbsUrl, caPem }) });
 }
 
+/** Computed by Check, for what lives in the ledger's store: another ledger does not have it. */
+export const ledgerKeyField = {
+  type: "string",
+  optional: true,
+  computed: true,
+  change: "replace",
+  about: "Key of the ledger whose store has the object.",
+} as const satisfies InputField;
+
+/** As `relyingPartyDigest`, for `ledgerKeyField`. */
+export function ledgerKeyOf(context: Context, before: string | undefined): string {
+  if (before !== undefined && !readConnection(context)) return before;
+  return needConnection(context).ledgerKey;
+}
+
 /** @throws ProviderError RELYING_PARTY_UNKNOWN, RELYING_PARTY_UNREACHABLE */
 export async function withRelyingParty<T>(context: Context, use: (party: RelyingParty) => Promise<T>): Promise<T> {
   const connection = needConnection(context);

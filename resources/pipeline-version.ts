@@ -17,6 +17,8 @@ export interface PipelineVersionArgs {
   drainSeconds?: number;
   /** Seconds after which a run's secrets are deleted. @default 2592000 (30 days) */
   runSeconds?: number;
+  /** Step to the defaults of its parameters. Kept as a secret; written to a private file for `sealflow run`. */
+  parameters?: pulumi.Input<Record<string, object>>;
 }
 
 /** The signed description of a pipeline in the ledger. An update registers the next version. */
@@ -31,6 +33,7 @@ export class PipelineVersion extends pulumi.CustomResource {
   constructor(name: string, args: PipelineVersionArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = { pipelineUid: undefined, digest: undefined, sequence: undefined };
     const more = { ledgerKey: undefined, connectionFile: undefined };
-    super("sealflow:index:PipelineVersion", name, { ...outputs, ...more, ...args }, opts);
+    const hidden = args.parameters ? { parameters: pulumi.secret(args.parameters) } : {};
+    super("sealflow:index:PipelineVersion", name, { ...outputs, ...more, ...args, ...hidden }, opts);
   }
 }

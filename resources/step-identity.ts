@@ -6,6 +6,8 @@ export interface ImageFacts {
   digest: pulumi.Input<string>;
   kekId: pulumi.Input<string>;
   reference: pulumi.Input<string>;
+  /** What the image's own config set; the step's `env` wins. */
+  env?: pulumi.Input<Record<string, string>>;
 }
 
 export interface StepLimits {

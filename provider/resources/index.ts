@@ -1,8 +1,19 @@
 import type { AnyDefinition } from "../server/definition";
 import { kbsResource } from "./kbs-resource";
+import { localWorkload } from "./local-workload";
 import { pipelineKeys } from "./pipeline-keys";
 import { pipelineVersion } from "./pipeline-version";
+import { sealedDataset } from "./sealed-dataset";
+import { sealedImage } from "./sealed-image";
 import { stepIdentity } from "./step-identity";
 
 /** Everything that the plugin offers. */
-export const definitions: readonly AnyDefinition[] = [pipelineKeys, stepIdentity, pipelineVersion, kbsResource];
+export const definitions: readonly AnyDefinition[] = [
+  pipelineKeys,
+  sealedImage,
+  sealedDataset,
+  stepIdentity,
+  pipelineVersion,
+  localWorkload,
+  kbsResource,
+];

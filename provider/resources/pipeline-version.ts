@@ -7,6 +7,7 @@ import { deleteAt, relyingPartyDigest, relyingPartyField, withRelyingParty } fro
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
 import { hasConnectionFile, removeConnectionFile, writeConnectionFile } from "../version/connection-file";
+import { removeParameters, writeParameters } from "../version/parameters-file";
 import { listVersions, registerVersion } from "../version/register";
 import { collectRetired } from "../version/retired";
 
@@ -19,6 +20,7 @@ interface Inputs {
   runKeys?: string[];
   drainSeconds?: number;
   runSeconds?: number;
+  parameters?: Record<string, object>;
   relyingParty?: string;
 }
 
@@ -50,6 +52,12 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       type: "number",
       optional: true,
       about: "Seconds after which a run's secrets are deleted. Default: 30 days.",
+    },
+    parameters: {
+      type: "object",
+      optional: true,
+      secret: true,
+      about: "Step to the defaults of its parameters, for `sealflow run` on this machine; no part of the version.",
     },
     relyingParty: relyingPartyField,
   },
@@ -100,6 +108,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       await collectRetired(context, party, keys);
     });
     removeConnectionFile(context, inputs.keys);
+    removeParameters(context, inputs.keys);
     context.log.info(
       `closed pipeline ${inputs.keys.pipeline}; objects of its runs stay in the store until they expire`,
     );
@@ -112,6 +121,7 @@ async function register(context: Context, inputs: Inputs, old: Outputs | undefin
     const version = await registerVersion(context, party, keys, inputs, old);
     await collectRetired(context, party, keys);
     const connectionFile = writeConnectionFile(context, inputs.keys, party.connection, keys.facts, version.token);
+    writeParameters(context, inputs.keys, inputs.parameters ?? {});
     const { digest, sequence } = version;
     return {
       pipelineUid: keys.facts.pipelineUid,

@@ -25,7 +25,7 @@ interface Inputs {
   exitClass?: "visible" | "hidden";
   trustProgram?: string;
   acceptRollback?: string;
-  image: { digest: string; kekId: string; reference: string };
+  image: { digest: string; kekId: string; reference: string; env?: Record<string, string> };
   datasets?: Record<string, string>;
   recipients?: Record<string, string>;
   tee: Tee;
@@ -59,7 +59,7 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
       about: "Reason for running the program without isolation from the runner that holds the keys.",
     },
     acceptRollback: { type: "string", optional: true, about: "Reason for accepting scratch space on a disk." },
-    image: { type: "object", about: "{digest, kekId, reference} of the SealedImage." },
+    image: { type: "object", about: "{digest, kekId, reference, env} of the SealedImage." },
     datasets: { type: "object", optional: true, about: "Pipeline input to dataset id, for the inputs it reads." },
     recipients: { type: "object", optional: true, about: "Recipient name to X25519 key, beside the owner." },
     tee: { type: "string", about: "Kind of guest that gets the keys; `sample` is the simulated one." },
@@ -122,7 +122,7 @@ function derive(context: Context, inputs: Inputs): Promise<DerivedStep> {
   const step: StepPlan = {
     name: inputs.step,
     command: inputs.command,
-    env: inputs.env ?? {},
+    env: { ...inputs.image.env, ...inputs.env },
     inputs: inputs.inputs,
     outputs: inputs.outputs,
     releases: inputs.releases ?? [],

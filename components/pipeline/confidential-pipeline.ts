@@ -1,0 +1,100 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { FileDataset, PipelineSpec, Plan } from "../../model";
+import { PipelineKeys } from "../../resources/pipeline-keys";
+import type { SealedDataset } from "../../resources/sealed-dataset";
+import type { SealedImage } from "../../resources/sealed-image";
+import { createWorkload } from "../backend/local-backend";
+import type { Environment } from "../environment";
+import { childOf } from "../options";
+import { checkPlan } from "./check";
+import { createIdentities, createVersion, type Scope, sealDatasets, sealImages } from "./parts";
+
+export interface ConfidentialPipelineArgs {
+  /** `pipeline(…).toJSON()`, or the same from a file. */
+  spec: PipelineSpec;
+  /** Pipeline input to its content. @default none */
+  inputs?: Record<string, FileDataset | SealedDataset>;
+  environment: Environment;
+  /** @default new ones, with the root secret in Pulumi's encrypted state */
+  keys?: PipelineKeys;
+  /** Step to an image that the program sealed itself, with the same keys. @default sealed from the step's source */
+  images?: Record<string, SealedImage>;
+  /** Version of the runner layer; pinned, an update of the package changes no identity. @default the first one used */
+  runner?: string;
+  /** Recipient name to X25519 public key (32 bytes, base64url), for releases that name it. @default none */
+  recipients?: Record<string, string>;
+  /** Ed25519 public keys that may open runs, beside the pipeline's own. @default none */
+  runKeys?: string[];
+  /** Seconds that runs of the version before may go on after a change. @default 0: they are closed at once */
+  drainSeconds?: number;
+}
+
+/** A pipeline whose images, edges and keys open only inside attested guests. */
+export class ConfidentialPipeline extends pulumi.ComponentResource {
+  /** Self-certifying id of the pipeline. */
+  readonly pipelineUid: pulumi.Output<string>;
+  /** `verify` takes it from here. */
+  readonly ownerPublicKey: pulumi.Output<string>;
+  /** Digest of the registered version. */
+  readonly version: pulumi.Output<string>;
+  /** Step to the initdata digest that attestation reports. */
+  readonly identities: pulumi.Output<Record<string, string>>;
+  /** Public file for `sealflow run`, relative to the project. */
+  readonly connectionFile: pulumi.Output<string>;
+  /** Resolves when the pipeline can run. */
+  readonly ready: pulumi.Output<boolean>;
+
+  constructor(name: string, args: ConfidentialPipelineArgs, opts?: pulumi.ComponentResourceOptions) {
+    // No inputs: the spec has commands and parameters, which belong into no state.
+    super("sealflow:index:ConfidentialPipeline", name, {}, opts);
+    const plan = checkPlan(name, args);
+    sayWaivers(plan, this);
+    const keys = args.keys ?? createKeys(name, plan, args, this);
+    const scope: Scope = { name, args, plan, keys, parent: this };
+    const datasets = sealDatasets(scope);
+    const images = sealImages(scope);
+    const identities = createIdentities(scope, images, datasets);
+    const version = createVersion(scope, identities, datasets);
+    const workload = createWorkload(scope, images, identities, version);
+
+    this.pipelineUid = keys.pipelineUid;
+    this.ownerPublicKey = keys.ownerPublicKey;
+    this.version = version.digest;
+    this.identities = pulumi.output(
+      Object.fromEntries(Object.entries(identities).map(([step, { identity }]) => [step, identity])),
+    );
+    this.connectionFile = version.connectionFile;
+    this.ready = pulumi.all([version.digest, workload.digest]).apply(() => true);
+    this.registerOutputs({
+      pipelineUid: this.pipelineUid,
+      ownerPublicKey: this.ownerPublicKey,
+      version: this.version,
+      identities: this.identities,
+      connectionFile: this.connectionFile,
+    });
+  }
+}
+
+/** On this machine the caller's own keys are written to files; elsewhere losing the root is made hard. */
+function createKeys(
+  name: string,
+  plan: Plan,
+  { environment }: ConfidentialPipelineArgs,
+  parent: pulumi.ComponentResource,
+): PipelineKeys {
+  const local = !environment.platform.confidential;
+  const protect = local ? {} : { protect: true };
+  return new PipelineKeys(`${name}-keys`, { pipeline: plan.name, keyFiles: local }, childOf(parent, protect));
+}
+
+/** Every protection that the program switched off is said at each preview and update. */
+function sayWaivers(plan: Plan, parent: pulumi.ComponentResource): void {
+  for (const { name, trustProgram, acceptRollback, outputs } of plan.steps) {
+    const say = (what: string, reason: string) => pulumi.log.warn(`step "${name}" ${what}: ${reason}`, parent);
+    if (trustProgram) say("runs without isolation from the runner that holds its keys", trustProgram);
+    if (acceptRollback) say("uses scratch space that the host can roll back", acceptRollback);
+    for (const [output, { allowUnsafeFormat }] of Object.entries(outputs)) {
+      if (allowUnsafeFormat) say(`may write pickles to "${output}"`, allowUnsafeFormat);
+    }
+  }
+}

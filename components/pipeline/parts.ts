@@ -1,0 +1,130 @@
+/** The resources of one pipeline, kind by kind. They render and wire; nothing is computed that is secret. */
+import type * as pulumi from "@pulumi/pulumi";
+import type { Plan, PlanStep } from "../../model";
+import type { PipelineKeys } from "../../resources/pipeline-keys";
+import { PipelineVersion } from "../../resources/pipeline-version";
+import { SealedDataset } from "../../resources/sealed-dataset";
+import { SealedImage } from "../../resources/sealed-image";
+import { StepIdentity } from "../../resources/step-identity";
+import { childOf } from "../options";
+import type { ConfidentialPipelineArgs } from "./confidential-pipeline";
+
+export interface Scope {
+  readonly name: string;
+  readonly args: ConfidentialPipelineArgs;
+  readonly plan: Plan;
+  readonly keys: PipelineKeys;
+  readonly parent: pulumi.ComponentResource;
+}
+
+/** One for each pipeline input; a dataset that the program sealed itself is taken as it is. */
+export function sealDatasets({ name, args, plan, keys, parent }: Scope): Record<string, SealedDataset> {
+  const sealed = plan.inputs.map(({ name: input, format }) => {
+    const source = args.inputs?.[input];
+    if (source instanceof SealedDataset || source === undefined) return [input, source];
+    const inputs = { keys: keys.reference, id: input, format, source };
+    return [input, new SealedDataset(`${name}-${input}-data`, inputs, childOf(parent))];
+  });
+  return Object.fromEntries(sealed);
+}
+
+/** Steps that share one source share one image, named after the first of them. */
+export function sealImages({ name, args, plan, keys, parent }: Scope): Record<string, SealedImage> {
+  const bySource = new Map<string, SealedImage>();
+  const images = plan.steps.map((step) => {
+    const given = args.images?.[step.name];
+    if (given) return [step.name, given];
+    const source = JSON.stringify(step.image, Object.keys(step.image).sort());
+    let image = bySource.get(source);
+    if (!image) {
+      const runner = args.runner === undefined ? {} : { runner: args.runner };
+      const inputs = { keys: keys.reference, name: step.name, source: step.image, ...runner };
+      image = new SealedImage(`${name}-${step.name}-image`, inputs, childOf(parent));
+      bySource.set(source, image);
+    }
+    return [step.name, image];
+  });
+  return Object.fromEntries(images);
+}
+
+export function createIdentities(
+  { name, args, plan, keys, parent }: Scope,
+  images: Record<string, SealedImage>,
+  datasets: Record<string, SealedDataset>,
+): Record<string, StepIdentity> {
+  const identities = plan.steps.map((step) => {
+    const image = images[step.name] as SealedImage;
+    const identity = new StepIdentity(
+      `${name}-${step.name}`,
+      {
+        keys: keys.reference,
+        step: step.name,
+        command: [...step.command],
+        ...(Object.keys(step.env).length > 0 ? { env: { ...step.env } } : {}),
+        inputs: step.inputs,
+        outputs: step.outputs,
+        limits: step.limits,
+        image: image.facts,
+        tee: args.environment.platform.tee,
+        ...optional(step),
+        ...readDatasets(step, datasets),
+        ...namedRecipients(step, args),
+      },
+      childOf(parent),
+    );
+    return [step.name, identity];
+  });
+  return Object.fromEntries(identities);
+}
+
+/** Defaults stay out of the state. */
+function optional({ releases, egress, exitClass, trustProgram, acceptRollback }: PlanStep) {
+  return {
+    ...(releases.length > 0 ? { releases: [...releases] } : {}),
+    ...(egress ? { egress } : {}),
+    ...(exitClass === "hidden" ? { exitClass } : {}),
+    ...(trustProgram === undefined ? {} : { trustProgram }),
+    ...(acceptRollback === undefined ? {} : { acceptRollback }),
+  };
+}
+
+function readDatasets(step: PlanStep, datasets: Record<string, SealedDataset>) {
+  const read = Object.values(step.inputs).flatMap(({ dataset }) => dataset ?? []);
+  if (read.length === 0) return {};
+  return { datasets: Object.fromEntries(read.map((input) => [input, datasets[input]?.datasetId ?? input])) };
+}
+
+/** A key that only other steps release to is no part of this one. */
+function namedRecipients(step: PlanStep, { recipients = {} }: ConfidentialPipelineArgs) {
+  const named = new Set(step.releases.flatMap((release) => release.recipients));
+  const keys = Object.entries(recipients).filter(([recipient]) => named.has(recipient));
+  return keys.length > 0 ? { recipients: Object.fromEntries(keys) } : {};
+}
+
+export function createVersion(
+  { name, args, plan, keys, parent }: Scope,
+  identities: Record<string, StepIdentity>,
+  datasets: Record<string, SealedDataset>,
+): PipelineVersion {
+  const parameters = plan.steps.filter((step) => Object.keys(step.parameters).length > 0);
+  return new PipelineVersion(
+    `${name}-version`,
+    {
+      keys: keys.reference,
+      steps: entries(identities),
+      datasets: entries(datasets),
+      releases: Object.fromEntries(plan.releases.map((r) => [r.name, { from: r.from, recipients: [...r.recipients] }])),
+      runSeconds: args.environment.storage.retentionSeconds,
+      ...(args.recipients ? { recipients: args.recipients } : {}),
+      ...(args.runKeys ? { runKeys: args.runKeys } : {}),
+      ...(args.drainSeconds === undefined ? {} : { drainSeconds: args.drainSeconds }),
+      ...(parameters.length > 0
+        ? { parameters: Object.fromEntries(parameters.map((step) => [step.name, step.parameters])) }
+        : {}),
+    },
+    childOf(parent),
+  );
+}
+
+const entries = <T>(resources: Record<string, { entry: pulumi.Output<T> }>): Record<string, pulumi.Output<T>> =>
+  Object.fromEntries(Object.entries(resources).map(([name, { entry }]) => [name, entry]));

@@ -1,0 +1,124 @@
+import { randomBytes } from "node:crypto";
+import { createReadStream, rmSync } from "node:fs";
+import * as path from "node:path";
+import { digestDataset, sealDataset } from "../../owner/dataset";
+import { base64url } from "../../protocol/bytes";
+import { signJws } from "../../protocol/jws";
+import { ownerSigningKey } from "../../protocol/keys";
+import type { DescriptorDataset, UploadRequest } from "../../protocol/messages";
+import { isName } from "../../protocol/names";
+import { type Keys, type KeysInput, keysField, openKeys } from "../keys";
+import { deleteAt, ledgerKeyField, ledgerKeyOf, withRelyingParty } from "../relying-party";
+import { sealing } from "../sealing";
+import type { Context } from "../server/context";
+import type { Definition } from "../server/definition";
+import { absolute, checkSource, needSource, sourceDigestField, sourceField } from "../source";
+import { isLive, keepLive } from "./live";
+
+interface Inputs {
+  keys: KeysInput;
+  dataset: string;
+  format: DescriptorDataset["format"];
+  source: { kind: "file"; path: string };
+  deleteObject?: boolean;
+  sourceDigest?: string;
+  ledgerKey?: string;
+}
+
+interface Outputs {
+  entry: DescriptorDataset;
+  size: number;
+}
+
+export const sealedDataset: Definition<Inputs, Outputs> = {
+  name: "SealedDataset",
+  about: "A dataset sealed on this machine and uploaded as ciphertext.",
+  inputs: {
+    keys: keysField,
+    dataset: { type: "string", change: "replace", about: "Id of the dataset in its pipeline: [a-z0-9-], at most 40." },
+    format: { type: "string", change: "replace", about: "Format of the file, as its readers check it." },
+    source: { ...sourceField, about: '{kind: "file", path}; the path is relative to the project.' },
+    deleteObject: { type: "boolean", optional: true, about: "Delete the object with the resource. Default: false." },
+    sourceDigest: sourceDigestField,
+    ledgerKey: ledgerKeyField,
+  },
+  outputs: {
+    entry: { type: "object", stable: true, about: "The dataset's entry of the version's descriptor; public." },
+    size: { type: "number", stable: true, about: "Bytes of the ciphertext." },
+  },
+
+  async check(context, { dataset, source }, olds) {
+    if (dataset !== undefined && !isName(dataset)) {
+      return {
+        failures: [{ property: "dataset", reason: `"${dataset}" is not a name: [a-z0-9-], 1 to 40 characters` }],
+      };
+    }
+    if (source === undefined) return {};
+    if (source.kind !== "file" || typeof source.path !== "string") {
+      return { failures: [{ property: "source", reason: 'expected {kind: "file", path: "…"}' }] };
+    }
+    const file = absolute(context, source.path);
+    const { computed, failures = [] } = await checkSource(context, file, () => digestDataset(file), olds);
+    return { computed: { ...computed, ledgerKey: ledgerKeyOf(context, olds?.ledgerKey) }, failures };
+  },
+
+  async create(context, inputs) {
+    const file = absolute(context, inputs.source.path);
+    needSource(context, file);
+    const keys = openKeys(context, inputs.keys);
+    const { dataset: id, format } = inputs;
+    const out = path.join(context.home, "sealing", `${base64url(randomBytes(9))}.sealed`);
+    try {
+      const sealed = await sealing.run(
+        context.signal,
+        () => {
+          context.log.status("sealing");
+          return sealDataset({ id, path: file, format, root: keys.root, out });
+        },
+        () => context.log.status("waits for other sealing to end"),
+      );
+      const { contentDigest, digest, size } = sealed;
+      const object = await upload(context, keys, out, digest, size);
+      keepLive(object);
+      return { id: object, outputs: { entry: { format, id, contentDigest, digest, size, object }, size } };
+    } finally {
+      rmSync(out, { force: true });
+    }
+  },
+
+  /** Only what happens to the object later can change in place. */
+  update: async (_context, old) => old.outputs,
+
+  async delete(context, { inputs, outputs }) {
+    const { object, digest, size } = outputs.entry;
+    if (isLive(object)) return;
+    if (!inputs.deleteObject) {
+      context.log.info(`leaves ${object} in the store (${size} bytes of ciphertext); deleteObject: true removes it`);
+      return;
+    }
+    const token = await uploadToken(context, openKeys(context, inputs.keys), "delete", digest, size);
+    await deleteAt(context, `the object ${object}`, ({ ledger }) => ledger.deleteObject(token));
+  },
+};
+
+async function upload(context: Context, keys: Keys, file: string, digest: string, size: number): Promise<string> {
+  const token = await uploadToken(context, keys, "put", digest, size);
+  context.log.status(`uploading ${size} bytes`);
+  const { object } = await withRelyingParty(context, ({ ledger }) =>
+    ledger.upload(token, () => createReadStream(file, { highWaterMark: 1 << 20 })),
+  );
+  return object;
+}
+
+function uploadToken(
+  context: Context,
+  { root, facts }: Keys,
+  action: UploadRequest["action"],
+  digest: string,
+  size: number,
+): Promise<string> {
+  const issuedAt = Math.floor(context.now().getTime() / 1000);
+  const nonce = base64url(randomBytes(32));
+  const request: UploadRequest = { v: 1, ownerPublicKey: facts.ownerPublicKey, action, digest, size, issuedAt, nonce };
+  return signJws("sealflow-upload+jwt", request, ownerSigningKey(root));
+}

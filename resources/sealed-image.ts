@@ -1,0 +1,38 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ImageSource } from "../model";
+import type { KeysReference } from "./keys-reference";
+import type { ImageFacts } from "./step-identity";
+
+export interface SealedImageArgs {
+  keys: KeysReference;
+  /** [a-z0-9-], at most 40 characters; the image's own name gets a suffix that follows from its content. */
+  name: string;
+  /** Where the plain content is. Paths are relative to the project, and no change by themselves: the content is. */
+  source: ImageSource;
+  /** Version of the runner layer. @default the newest at the first deployment, then that one */
+  runner?: string;
+}
+
+/** An image whose layers only attested guests can open. Sealed on this machine; every change replaces it. */
+export class SealedImage extends pulumi.CustomResource {
+  /** `sha256:<hex>` of the sealed manifest. */
+  declare readonly digest: pulumi.Output<string>;
+  declare readonly kekId: pulumi.Output<string>;
+  /** As a node pulls it, with the digest. */
+  declare readonly reference: pulumi.Output<string>;
+  /** Bytes of all layers. */
+  declare readonly size: pulumi.Output<number>;
+  /** OCI layout, relative to the project. */
+  declare readonly layout: pulumi.Output<string>;
+  /** What the image's own config set; a secret. */
+  declare readonly env: pulumi.Output<Record<string, string>>;
+  /** What identities rest on. */
+  readonly facts: ImageFacts;
+
+  constructor(name: string, args: SealedImageArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = { digest: undefined, kekId: undefined, reference: undefined, size: undefined, layout: undefined };
+    const more = { env: undefined };
+    super("sealflow:index:SealedImage", name, { ...outputs, ...more, ...args }, opts);
+    this.facts = { digest: this.digest, kekId: this.kekId, reference: this.reference, env: this.env };
+  }
+}
