@@ -6,7 +6,8 @@ import { entries, isObject } from "./plain";
 import { didYouMean, listed } from "./suggest";
 
 interface Step {
-  readonly shards: number;
+  /** undefined when it is out of range, which is told elsewhere. */
+  readonly shards: number | undefined;
   /** undefined for a format that does not exist. */
   readonly outputs: ReadonlyMap<string, string | undefined>;
 }
@@ -23,15 +24,16 @@ const formatOf = (declared: unknown): string | undefined => {
 
 export function namesOf(spec: Readonly<Record<string, unknown>>): Names {
   const formats = (table: unknown) => new Map(entries(table).map(([name, declared]) => [name, formatOf(declared)]));
+  const shards = ({ shards: n = 1 }: Readonly<Record<string, unknown>>) =>
+    typeof n === "number" && n >= 1 && n <= 1000 ? n : undefined;
   const step = (s: unknown): Step =>
-    isObject(s)
-      ? { shards: typeof s.shards === "number" ? s.shards : 1, outputs: formats(s.outputs) }
-      : { shards: 1, outputs: new Map() };
+    isObject(s) ? { shards: shards(s), outputs: formats(s.outputs) } : { shards: undefined, outputs: new Map() };
   return { inputs: formats(spec.inputs), steps: new Map(entries(spec.steps).map(([name, s]) => [name, step(s)])) };
 }
 
 export function referenceProblems(spec: Readonly<Record<string, unknown>>): Problem[] {
   const names = namesOf(spec);
+  if (names.steps.size === 0) return []; // then every reference is wrong, for a reason that is told already
   const problems: Problem[] = [];
   const after = new Map([...names.steps.keys()].map((name) => [name, new Set<string>()]));
   for (const [name, step] of entries(spec.steps)) {
@@ -113,7 +115,8 @@ function inputProblems(
     }
     return problems;
   }
-  const own = steps.get(reader)?.shards ?? 1;
+  const own = steps.get(reader)?.shards;
+  if (own === undefined || producer.shards === undefined) return problems;
   if (source.collect !== true && producer.shards !== 1 && producer.shards !== own) {
     const message = `step "${step}" has ${producer.shards} shards and this step has ${own}. Collect them, or make the numbers equal`;
     problems.push({ code: "SHARDS", at, message });

@@ -44,14 +44,9 @@ function commandProblems(at: string, step: Fields): Problem[] {
   const [command, args] = [list(step.command), list(step.args)];
   const problems: Problem[] = [];
   const [first] = command;
-  if (first === "") problems.push(problem("command[0]", 'empty. Name the program, such as "node" or "/app/train"'));
-  else if (typeof first === "string" && first.includes("/") && !first.startsWith("/")) {
-    const message = `"${first.slice(0, 60)}" is relative, and no folder is agreed on. Write it from "/", such as "/app/${first.replace(/^(\.\/)+/, "").slice(0, 60)}"`;
-    problems.push(problem("command[0]", message));
-  } else if (typeof first === "string" && command.length === 1 && args.length === 0 && /\s/.test(first)) {
-    const words = first.trim().split(/\s+/).slice(0, 6);
-    const message = `"${first.slice(0, 60)}" is one word with spaces, and no shell splits it. Write ${JSON.stringify(words)}`;
-    problems.push(problem("command[0]", message));
+  if (typeof first === "string") {
+    const message = firstWordProblem(first, command.length === 1 && args.length === 0);
+    if (message !== undefined) problems.push(problem("command[0]", message));
   }
   for (const [field, values] of [["command", command] as const, ["args", args] as const]) {
     for (const [i, value] of values.entries()) {
@@ -64,6 +59,19 @@ function commandProblems(at: string, step: Fields): Problem[] {
     problems.push({ code: "LIMIT", at: `${at}.args`, message });
   }
   return problems;
+}
+
+/** @param alone whether there are no further arguments */
+function firstWordProblem(first: string, alone: boolean): string | undefined {
+  const shown = JSON.stringify(first.slice(0, 60));
+  if (first === "") return 'empty. Name the program, such as "node" or "/app/train"';
+  if (alone && /\s/.test(first)) {
+    const words = JSON.stringify(first.trim().split(/\s+/).slice(0, 6));
+    return `${shown} is one word with spaces, and no shell splits it. Write ${words}`;
+  }
+  if (!first.includes("/") || first.startsWith("/")) return undefined;
+  const inApp = first.replace(/^(\.\/)+/, "").slice(0, 60);
+  return `${shown} is relative, and no folder is agreed on. Write it from "/", such as "/app/${inApp}"`;
 }
 
 function environmentProblems(at: string, env: unknown): Problem[] {

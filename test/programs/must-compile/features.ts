@@ -1,6 +1,7 @@
 /** Everything that a spec can say, through handles. */
-import { collectible } from "./helper";
+
 import { defineStep, type Handle, image, type PipelineSpec, pipeline, type StepSpec } from "sealflow";
+import { collectible } from "./helper";
 
 const base = image.ociLayout("./images/base", { ref: "slim" });
 const p = pipeline("everything", { description: "all of it" });

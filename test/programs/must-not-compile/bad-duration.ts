@@ -5,7 +5,12 @@ const p = pipeline("spam");
 const mails = p.input("mails", "jsonl");
 const folder = image.folder("./steps/x");
 const command = ["node", "/app/main.js"];
-const split = p.step("split", { image: folder, command, inputs: { mails }, outputs: { train: "jsonl", report: "json" } });
+const split = p.step("split", {
+  image: folder,
+  command,
+  inputs: { mails },
+  outputs: { train: "jsonl", report: "json" },
+});
 const train = defineStep({ image: folder, command, inputs: { data: "jsonl" }, outputs: { model: "json" } });
 
 p.step("x", { image: folder, command, timeout: "1 hour" });

@@ -8,7 +8,12 @@ const p = pipeline("spam");
 const mails = p.input("mails", "jsonl");
 const folder = image.folder("./steps/x");
 const command = ["node", "/app/main.js"];
-const split = p.step("split", { image: folder, command, inputs: { mails }, outputs: { train: "jsonl", report: "json" } });
+const split = p.step("split", {
+  image: folder,
+  command,
+  inputs: { mails },
+  outputs: { train: "jsonl", report: "json" },
+});
 const train = defineStep({ image: folder, command, inputs: { data: "jsonl" }, outputs: { model: "json" } });
 
 const a = p.step("a", { image: folder, command, inputs: { back: b.out }, outputs: { out: "json" } });
