@@ -9,7 +9,7 @@ import type { LedgerSession } from "../support/ledger";
 import { type Deployed, versionOf } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
 import type { Backend } from "./backend";
-import { readParameters } from "./parameters";
+import { runParameters } from "./parameters";
 import { type Progress, progressOn } from "./progress";
 import { type RunSummary, writeSummary } from "./summary";
 
@@ -68,7 +68,7 @@ async function openOrResume(
     token: deployed.connection.descriptor,
     descriptor,
     runKey: session.runKey,
-    parameters: params === undefined ? {} : readParameters(params),
+    parameters: runParameters(context.home, deployed.connection, params),
     head: session.head.token,
     now: context.io.now(),
     random: randomBytes(32),

@@ -1,9 +1,31 @@
 /** Parameters of a run: a JSON object from step to its parameters. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import * as path from "node:path";
+import type { PipelineConnection } from "../../protocol/connection";
 import { CliError } from "../errors";
 
+type Parameters = Record<string, unknown>;
+
+/**
+ * The program's defaults, when this machine has them (`.sealflow/keys/<stack>/<pipeline>.parameters.json`, written by
+ * `up`), with the caller's over them, field by field.
+ * @throws CliError PARAMETERS.
+ */
+export function runParameters(home: string, { stack, name }: PipelineConnection, file: string | undefined): Parameters {
+  const defaults = path.join(home, "keys", stack, `${name}.parameters.json`);
+  const merged: Parameters = existsSync(defaults) ? readParameters(defaults) : {};
+  for (const [step, own] of Object.entries(file === undefined ? {} : readParameters(file))) {
+    const base = merged[step];
+    merged[step] = isObject(base) && isObject(own) ? { ...base, ...own } : own;
+  }
+  return merged;
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** @throws CliError PARAMETERS. */
-export function readParameters(file: string): Record<string, unknown> {
+function readParameters(file: string): Parameters {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -17,8 +39,8 @@ export function readParameters(file: string): Record<string, unknown> {
     // The parser's message would repeat a piece of the file, and parameters are private.
     throw new CliError("PARAMETERS", `${file}: is not JSON; it must hold {"<step>": {…parameters}}`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new CliError("PARAMETERS", `${file}: must hold an object, {"<step>": {…parameters}}`);
   }
-  return value as Record<string, unknown>;
+  return value as Parameters;
 }

@@ -33,6 +33,18 @@ export const objectFile = (digest: string): string => `objects/${digest}`;
 export const releasedFile = (release: string, shard: number, shards: number): string =>
   shards === 1 ? `released/${release}` : `released/${release}/${shard}`;
 
+/** Whether a run folder may hold a file of this name. */
+export const isKnownFile = (file: string): boolean =>
+  [MANIFEST, REQUEST, LOG, HEAD].includes(file) || KNOWN.some((pattern) => pattern.test(file));
+
+const KNOWN = [
+  /^descriptors\/[1-9][0-9]{0,9}\.jws$/,
+  /^revocations\/[0-9a-f]{64}\.jws$/,
+  /^(?:commits|failures)\/[a-z0-9-]{1,40}\.(?:0|[1-9][0-9]{0,2})\.[1-9][0-9]{0,6}\.jws$/,
+  /^objects\/[0-9a-f]{64}$/,
+  /^released\/[a-z0-9-]{1,40}(?:\/(?:0|[1-9][0-9]{0,2}))?$/,
+];
+
 interface Place {
   readonly step: string;
   readonly shard: number;

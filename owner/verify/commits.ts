@@ -19,6 +19,7 @@ import {
 import { edgeName } from "../../protocol/names";
 import { commitFile, failureFile, LOG } from "../run-folder/layout";
 import type { Folder } from "./folder";
+import { groupBy } from "./group";
 import { type Log, logLine } from "./log";
 import type { Findings } from "./report";
 import type { VerifiedRun } from "./request";
@@ -191,9 +192,10 @@ function checkEntry(file: string, c: Commit, run: VerifiedRun, log: Log, finding
 
 /** Exactly one counted commit for every step and shard of the version. */
 function checkCounts(counted: readonly VerifiedCommit[], run: VerifiedRun, findings: Findings): void {
+  const places = byPlace(counted);
   for (const [step, { limits }] of Object.entries(run.version.descriptor.steps)) {
     for (let shard = 0; shard < limits.shards; shard++) {
-      const own = counted.filter(({ commit: c }) => c.step === step && c.shard === shard);
+      const own = places.get(placeOf(step, shard)) ?? [];
       if (own.length === 0) {
         findings.add(
           "RECEIPT_MISSING",
@@ -205,10 +207,10 @@ function checkCounts(counted: readonly VerifiedCommit[], run: VerifiedRun, findi
         findings.add("RECEIPT_TWICE", file, `${step} shard ${shard} has been committed already`);
       }
     }
-    for (const { file, commit: c } of counted) {
-      if (c.step === step && c.shard >= limits.shards) {
-        findings.add("RECEIPT", file, `the step has ${limits.shards} shards`, "shard");
-      }
+  }
+  for (const { file, commit: c, step } of counted) {
+    if (c.shard >= step.limits.shards) {
+      findings.add("RECEIPT", file, `the step has ${step.limits.shards} shards`, "shard");
     }
   }
 }
@@ -223,26 +225,35 @@ function checkLogged(
 ): void {
   const known = new Set([...counted, ...failed].flatMap(({ entry }) => (entry ? [entry.seq] : [])));
   const seen = new Set<string>();
-  for (const entry of log.find({ run: run.run })) {
+  const own = log.find({ run: run.run });
+  const granted = groupBy(
+    own.filter(({ kind }) => kind === "attempt"),
+    (a) => `${a.step}/${a.shard}/${a.attempt}`,
+  );
+  for (const entry of own) {
     if (entry.kind !== "commit" && entry.kind !== "failure") continue;
     const at = logLine(entry.seq);
     if (!known.has(entry.seq)) {
       findings.add("LOG", LOG, `the ${entry.kind} of ${entry.step} shard ${entry.shard} is not in the folder`, at);
     }
-    const place = `${entry.step}/${entry.shard}`;
+    const place = placeOf(entry.step ?? "", entry.shard ?? 0);
     if (entry.kind === "commit" && seen.has(place)) {
       findings.add("RECEIPT_TWICE", LOG, `${entry.step} shard ${entry.shard} was counted before`, at);
     }
     if (entry.kind === "commit") seen.add(place);
     const { step, shard, attempt } = entry;
-    const started = log
-      .find({ kind: "attempt", run: run.run })
-      .filter((a) => a.step === step && a.shard === shard && a.attempt === attempt);
+    const started = granted.get(`${step}/${shard}/${attempt}`) ?? [];
     if (started.length !== 1 || (started[0]?.seq ?? 0) > entry.seq) {
       findings.add("LOG", LOG, `${step} shard ${shard}: attempt ${attempt} was not granted once before`, at);
     }
   }
 }
+
+/** By step and shard. */
+export const byPlace = (commits: readonly VerifiedCommit[]): ReadonlyMap<string, VerifiedCommit[]> =>
+  groupBy(commits, ({ commit: c }) => placeOf(c.step, c.shard));
+
+export const placeOf = (step: string, shard: number): string => `${step}/${shard}`;
 
 export function setProblems(entry: string, wanted: string[], found: string[]): Problem[] {
   const problems: Problem[] = [];

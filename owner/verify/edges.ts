@@ -3,15 +3,18 @@
 import type { Descriptor, LogEntry } from "../../protocol/messages";
 import { LOG_RELEASE } from "../../protocol/messages";
 import { parseEdgeName } from "../../protocol/names";
-import { setProblems, type VerifiedCommit } from "./commits";
+import { byPlace, placeOf, setProblems, type VerifiedCommit } from "./commits";
 import type { Findings } from "./report";
 
 export function checkEdges(d: Descriptor, counted: readonly VerifiedCommit[], findings: Findings): void {
+  const places = byPlace(counted);
   for (const commit of counted) {
-    checkInputs(d, commit, counted, findings);
+    checkInputs(d, commit, places, findings);
     checkReleases(d, commit, findings);
   }
 }
+
+type Places = ReturnType<typeof byPlace>;
 
 interface Producer {
   readonly edge: string;
@@ -23,7 +26,7 @@ interface Producer {
 function checkInputs(
   d: Descriptor,
   { file, commit: c, receipt, step, head }: VerifiedCommit,
-  counted: readonly VerifiedCommit[],
+  places: Places,
   findings: Findings,
 ): void {
   const wanted: string[] = [];
@@ -39,7 +42,7 @@ function checkInputs(
       source.from,
       source.collect === true,
       c.shard,
-      counted,
+      places,
     )) {
       wanted.push(line(input, "edge", edge, shard, source.format, digest));
       if (entry && head && entry.seq >= head.size) {
@@ -55,18 +58,12 @@ function checkInputs(
 }
 
 /** All shards when collected, the only one of an unsharded producer, else the consumer's own. */
-function producersOf(
-  d: Descriptor,
-  edge: string,
-  collect: boolean,
-  shard: number,
-  counted: readonly VerifiedCommit[],
-): Producer[] {
+function producersOf(d: Descriptor, edge: string, collect: boolean, shard: number, places: Places): Producer[] {
   const { step, output } = parseEdgeName(edge);
   const count = d.steps[step]?.limits.shards ?? 0;
   const shards = collect ? [...Array(count).keys()] : [count === 1 ? 0 : shard];
   return shards.map((from) => {
-    const producer = counted.find(({ commit: c }) => c.step === step && c.shard === from);
+    const producer = places.get(placeOf(step, from))?.[0];
     return { edge, shard: from, digest: producer?.commit.outputs[output]?.digest, entry: producer?.entry };
   });
 }

@@ -5,6 +5,7 @@ import { ProtocolError } from "../../protocol/errors";
 import { parse } from "../../protocol/shape";
 import {
   digestFile,
+  isKnownFile,
   listFiles,
   MANIFEST,
   type Manifest,
@@ -14,8 +15,13 @@ import {
 } from "../run-folder/layout";
 import type { Findings } from "./report";
 
+/** Larger texts are refused: they would not fit into one string. Some 3 million log entries. */
+const MAX_TEXT_BYTES = 256 * 1024 * 1024;
+
 export class Folder {
+  /** Regular files that the layout knows. */
   readonly files: readonly string[];
+  private readonly known: ReadonlySet<string>;
 
   /** @throws RunFolderError FOLDER_MISSING. */
   constructor(
@@ -25,10 +31,19 @@ export class Folder {
     if (!existsSync(dir) || !lstatSync(dir).isDirectory()) {
       throw new RunFolderError("FOLDER_MISSING", `${dir}: no such folder. Get one with: sealflow fetch`);
     }
-    this.files = listFiles(dir);
+    this.files = listFiles(dir).filter((file) => this.belongs(file));
+    this.known = new Set(this.files);
   }
 
-  has = (file: string): boolean => this.files.includes(file);
+  /** Links, pipes and devices are never opened: a folder from elsewhere could make the reader wait or wander. */
+  private belongs(file: string): boolean {
+    if (!lstatSync(this.path(file)).isFile()) this.findings.add("FILE_UNKNOWN", file, "is not a regular file");
+    else if (!isKnownFile(file)) this.findings.add("FILE_UNKNOWN", file, "is no file of a run folder");
+    else return true;
+    return false;
+  }
+
+  has = (file: string): boolean => this.known.has(file);
   path = (file: string): string => path.join(this.dir, file);
 
   /** Files of a sub-folder that match, with the matched parts. */
@@ -43,6 +58,11 @@ export class Folder {
   text(file: string): string | undefined {
     if (!this.has(file)) {
       this.findings.add("FILE_MISSING", file, "is missing");
+      return undefined;
+    }
+    const { size } = lstatSync(this.path(file));
+    if (size > MAX_TEXT_BYTES) {
+      this.findings.add("SHAPE", file, `has ${size} bytes, at most ${MAX_TEXT_BYTES} are read`);
       return undefined;
     }
     const bytes = readFileSync(this.path(file));
@@ -81,10 +101,6 @@ export class Folder {
     for (const [file, { sha256, size }] of Object.entries(files)) {
       if (!this.has(file)) {
         this.findings.add("FILE_MISSING", file, `is in ${MANIFEST}, but not in the folder`);
-        continue;
-      }
-      if (!lstatSync(this.path(file)).isFile()) {
-        this.findings.add("FILE_CHANGED", file, "is not a regular file");
         continue;
       }
       const found = await digestFile(this.path(file));

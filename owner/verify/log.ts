@@ -10,6 +10,7 @@ import { hex32 } from "../../protocol/messages/common";
 import { object, parse, text } from "../../protocol/shape";
 import { HEAD, LOG } from "../run-folder/layout";
 import type { Folder } from "./folder";
+import { groupBy } from "./group";
 import type { Findings } from "./report";
 
 /** A head that somebody outside the folder saw: a signed one, or its size and root. */
@@ -21,6 +22,7 @@ const lineEntry = object({ entry: text({ max: 4000 }) });
 export class Log {
   /** This pipeline's entries, in order. */
   readonly entries: readonly LogEntry[];
+  private readonly byDigest: ReadonlyMap<string, LogEntry[]>;
   private readonly levels: Uint8Array[][];
 
   private constructor(
@@ -30,6 +32,7 @@ export class Log {
     private readonly ledgerKey: string,
   ) {
     this.entries = entries;
+    this.byDigest = groupBy(entries, ({ digest }) => digest);
     this.levels = perfectSubtrees(leaves);
   }
 
@@ -77,10 +80,11 @@ export class Log {
     }
   }
 
-  /** Entries of one kind, narrowed by whatever is given. */
+  /** Entries with all that is given, in order. */
   find(wanted: Partial<LogEntry>): LogEntry[] {
     const fields = Object.entries(wanted);
-    return this.entries.filter((e) => fields.every(([field, value]) => e[field as keyof LogEntry] === value));
+    const among = wanted.digest === undefined ? this.entries : (this.byDigest.get(wanted.digest) ?? []);
+    return among.filter((e) => fields.every(([field, value]) => e[field as keyof LogEntry] === value));
   }
 }
 

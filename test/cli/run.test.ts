@@ -197,6 +197,19 @@ describe("a run that does not succeed", () => {
     expect(cancelled.json).toMatchObject({ state: "cancelled" });
   });
 
+  test("defaults of the program hold where the caller says nothing", async () => {
+    const defaults = path.join(project.home, "keys/test/sums.parameters.json");
+    writeFileSync(defaults, '{"numbers": {"count": 3}, "report": {"fail": true}}', { mode: 0o600 });
+    writeFileSync(path.join(project.dir, "over.json"), '{"report": {"fail": false}}');
+    try {
+      const over = await sealflow("run", "--json", "--params", "over.json");
+      expect(over.code).toBe(0);
+      expect((await sealflow("logs", "numbers", "--run", over.json.run)).stdout).toContain("numbers up to 3");
+    } finally {
+      rmSync(defaults);
+    }
+  });
+
   test("parameters that are no JSON are refused without showing them", async () => {
     writeFileSync(path.join(project.dir, "bad.json"), '{"numbers": hidden-value');
     const bad = await sealflow("run", "--params", "bad.json");

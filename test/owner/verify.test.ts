@@ -1,4 +1,5 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import fc from "fast-check";
@@ -177,6 +178,19 @@ describe("a folder from which something was taken", () => {
     cpSync(folder, dir, { recursive: true });
     writeFileSync(path.join(dir, "notes.txt"), "hello\n");
     expect(places(await verifyRunFolder(dir, keysOf(good)))).toEqual(["FILE_UNKNOWN notes.txt"]);
+  });
+
+  test("what is no file of a run folder is named under a new manifest too, and never opened", async () => {
+    const dir = path.join(home, "odd");
+    cpSync(folder, dir, { recursive: true });
+    writeFileSync(path.join(dir, "commits/notes.jws"), "hello\n");
+    rmSync(path.join(dir, "head.jws"));
+    execFileSync("mkfifo", [path.join(dir, "head.jws")]);
+    symlinkSync("/etc/passwd", path.join(dir, "descriptors/4.jws"));
+    const report = await verifyRunFolder(dir, keysOf(good));
+    for (const file of ["commits/notes.jws", "head.jws", "descriptors/4.jws"]) {
+      expect(places(report)).toContain(`FILE_UNKNOWN ${file}`);
+    }
   });
 
   test("a truncated log does not fit its head", async () => {
