@@ -1,7 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { digestSource, type ImageSource, sealImage } from "../../owner/image";
-import { ensureRunnerLayer } from "../../owner/runner-layer";
 import { kekId, namespaceOf, type Root } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
@@ -79,6 +78,8 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       context.signal,
       async () => {
         const onProgress = (message: string) => context.log.status(message);
+        // Late: most calls of the plugin seal nothing.
+        const { ensureRunnerLayer } = await import("../../owner/runner-layer");
         const runnerLayer = await ensureRunnerLayer({ cacheDir: cacheRoot(context), onProgress });
         const { ownerPublicKey } = facts;
         return sealImage({ name, source, root, ownerPublicKey, runnerLayer, layoutDir, onProgress });
