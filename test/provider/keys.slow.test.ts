@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { createRoot, formatRoot, publicFacts } from "../../owner/keys";
-import { createProject, type Project } from "./project";
+import { createProject, type Project } from "../support/project";
 
 jest.setTimeout(180_000);
 

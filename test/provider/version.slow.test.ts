@@ -5,7 +5,7 @@ import { grantId, grantValue, REVOKED } from "../../policy";
 import type { Connection } from "../../protocol/connection";
 import { type Dev, startDev } from "../../relying-party/dev";
 import { KbsAdmin } from "../../relying-party/kbs-client";
-import { createProject, type Project } from "./project";
+import { createProject, type Project } from "../support/project";
 
 jest.setTimeout(240_000);
 
