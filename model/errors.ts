@@ -38,12 +38,17 @@ export type ModelCode = "SPEC" | "PIPELINES";
 
 export class ModelError extends SealflowError<ModelCode> {}
 
-/** All problems of one spec; the message has one line for each. */
+/** Lines of a message; all problems are in `problems`. */
+const MAX_LINES = 100;
+
+/** All problems of one spec; the message has one line for each, at most a hundred. */
 export class SpecError extends ModelError {
   readonly problems: readonly Problem[];
 
   constructor(pipeline: unknown, problems: readonly Problem[]) {
-    super("SPEC", problems.map((p) => problemText(pipeline, p)).join("\n"));
+    const lines = problems.slice(0, MAX_LINES).map((problem) => problemText(pipeline, problem));
+    if (problems.length > MAX_LINES) lines.push(`… and ${problems.length - MAX_LINES} more problems`);
+    super("SPEC", lines.join("\n"));
     this.problems = problems;
   }
 }
