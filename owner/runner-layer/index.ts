@@ -1,0 +1,2 @@
+export * from "./ensure";
+export * from "./errors";
