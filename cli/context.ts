@@ -2,6 +2,7 @@
 import * as path from "node:path";
 import { findProject } from "../provider/server/context";
 import type { Io } from "./io";
+import { terminalSafe } from "./support/text";
 
 export class Context {
   constructor(
@@ -24,13 +25,13 @@ export class Context {
 
   /** The command's answer: text for people, or the same data as JSON. */
   result(data: unknown, text: string | readonly string[]): void {
-    const shown = this.json ? JSON.stringify(data, null, 2) : typeof text === "string" ? text : text.join("\n");
+    const shown = this.json ? JSON.stringify(data, null, 2) : terminalSafe([text].flat().join("\n"));
     this.io.stdout.write(`${shown}\n`);
   }
 
   /** A line beside the answer: progress, hints. Never part of what scripts read. */
   say(line: string): void {
-    this.io.stderr.write(`${line}\n`);
+    this.io.stderr.write(`${terminalSafe(line)}\n`);
   }
 
   /** Relative to where the user stands, when that is shorter. */

@@ -8,6 +8,7 @@ import { type Io, processIo } from "./io";
 import { makeProgram } from "./program";
 import type { Backend } from "./run/backend";
 import { localBackend } from "./run/local";
+import { terminalSafe } from "./support/text";
 
 /** What tests replace. */
 export interface MainOptions {
@@ -35,7 +36,7 @@ export async function main(argv: readonly string[], options: MainOptions = {}): 
     // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     const { code: exit, text } = explain(error);
-    io.stderr.write(`sealflow: ${text}\n`);
+    io.stderr.write(`sealflow: ${terminalSafe(text)}\n`);
     return exit;
   } finally {
     own?.release();

@@ -68,10 +68,5 @@ function shown({
   log: string;
 }): string {
   const title = `== ${step}${shard > 0 ? ` shard ${shard}` : ""}, attempt ${attempt}${outcome === "ok" ? "" : " (failed)"}`;
-  return `${title}\n${terminalSafe(log.trimEnd())}`;
+  return `${title}\n${log.trimEnd()}`;
 }
-
-/** What a program printed must not move the cursor, clear the screen or speak to the terminal. */
-export const terminalSafe = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out.
-  text.replace(/\r\n/g, "\n").replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");

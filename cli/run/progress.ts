@@ -1,5 +1,6 @@
 /** Live progress of a run: a table that is drawn again on a terminal, lines elsewhere. */
 import type { Output } from "../io";
+import { terminalSafe } from "../support/text";
 import type { StepProgress } from "./backend";
 import { StepClock, type StepState } from "./clock";
 
@@ -46,7 +47,7 @@ class PlainProgress implements Progress {
 
   note(line: string): void {
     const seconds = ((this.now() - this.start) / 1000).toFixed(1).padStart(6);
-    this.out.write(`[${seconds} s] ${line}\n`);
+    this.out.write(`[${seconds} s] ${terminalSafe(line)}\n`);
   }
 
   end(): void {}
@@ -77,7 +78,7 @@ class LiveProgress implements Progress {
   /** Above the table. */
   note(line: string): void {
     this.erase();
-    this.out.write(`${line}\n`);
+    this.out.write(`${terminalSafe(line)}\n`);
     this.draw();
   }
 

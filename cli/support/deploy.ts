@@ -15,7 +15,7 @@ export async function deploy(context: Context, stack: string, args: readonly str
   const up = await runPulumi(["up", "--stack", stack, "--yes", "--skip-preview", ...args], {
     cwd,
     engine,
-    // Pulumi's display goes beside the answer, so that stdout stays the answer.
+    // Its own display for people; with --json stdout belongs to the answer, so it goes to stderr.
     stdio: context.io.stderr === process.stderr && !context.json ? "inherit" : "pipe",
     onOutput: (text) => context.io.stderr.write(text),
     signal: context.io.signal,

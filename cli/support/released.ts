@@ -32,9 +32,12 @@ function smallJson(file: string): unknown {
   }
 }
 
-/** `metrics.logistic.f1  0.9731` for every number, text and truth value of the small releases. */
+/** `metrics.logistic.f1  0.9731` for every number, text and truth value of the small releases; the others by file. */
 export function releasedLines(released: Readonly<Record<string, ReleasedFile>>): string[] {
-  const rows = Object.entries(released).flatMap(([name, { value }]) => [...scalars(name, value)]);
+  const rows = Object.entries(released).flatMap(([name, { value, file, size }]): [string, string][] => {
+    const shown = [...scalars(name, value)];
+    return shown.length > 0 ? shown : [[name, `${file} (${size} bytes)`]];
+  });
   const width = Math.max(0, ...rows.map(([name]) => name.length));
   const lines = rows.slice(0, SHOWN_LINES).map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
   return rows.length > SHOWN_LINES ? [...lines, `  … and ${rows.length - SHOWN_LINES} more`] : lines;
@@ -42,7 +45,7 @@ export function releasedLines(released: Readonly<Record<string, ReleasedFile>>):
 
 function* scalars(name: string, value: unknown): Generator<[string, string]> {
   if (typeof value === "number" || typeof value === "boolean") yield [name, String(value)];
-  else if (typeof value === "string") yield [name, JSON.stringify(value).slice(1, -1).slice(0, 80)];
+  else if (typeof value === "string") yield [name, value.slice(0, 80).replaceAll("\n", " ")];
   else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     for (const [key, inner] of Object.entries(value)) yield* scalars(`${name}.${key}`, inner);
   }

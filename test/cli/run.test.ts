@@ -108,6 +108,10 @@ describe("verify", () => {
     const changed = await sealflow("verify", "folder");
     writeFileSync(file, before);
     expect(changed.code).toBe(2);
+    writeFileSync(path.join(dir, "\x1b]0;title\x07"), "");
+    const odd = await sealflow("verify", "folder");
+    rmSync(path.join(dir, "\x1b]0;title\x07"));
+    expect(odd.stdout).toContain("\ufffd]0;title\ufffd: is no file of a run folder");
     expect(changed.stdout).toMatch(/NOT VERIFIED/);
     expect(changed.stdout).toContain("commits/numbers.0.1.jws");
     const { ledgerKey } = project.connection;
