@@ -9,6 +9,7 @@ import type { LedgerSession } from "../support/ledger";
 import { type Deployed, versionOf } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
 import type { Backend } from "./backend";
+import { orderedSteps } from "./order";
 import { runParameters } from "./parameters";
 import { type Progress, progressOn } from "./progress";
 import { type RunSummary, writeSummary } from "./summary";
@@ -54,7 +55,7 @@ export async function executeRun(
 }
 
 const stepsOf = (d: Descriptor): Map<string, number> =>
-  new Map(Object.entries(d.steps).map(([name, { limits }]) => [name, limits.shards]));
+  new Map(orderedSteps(d).map((name) => [name, d.steps[name]?.limits.shards ?? 1]));
 
 async function openOrResume(
   context: Context,
@@ -95,7 +96,6 @@ function summaryOf(
 ): RunSummary {
   const { stack, name, pipelineUid } = deployed.connection;
   const times = new Map(progress.states().map((s) => [s.name, s.seconds]));
-  const steps = Object.entries(descriptor.steps);
   return {
     version: 1,
     stack,
@@ -104,15 +104,15 @@ function summaryOf(
     run: status.run,
     state: status.state,
     seconds: round(seconds),
-    steps: steps.map(([step, { identity }]) => ({
+    steps: orderedSteps(descriptor).map((step) => ({
       name: step,
       state: status.steps[step]?.state ?? "waiting",
       seconds: round(times.get(step) ?? 0),
-      identity,
+      identity: descriptor.steps[step]?.identity ?? "",
     })),
     released: {},
     receiptsVerified: null,
-    receiptsExpected: steps.reduce((n, [, { limits }]) => n + limits.shards, 0),
+    receiptsExpected: Object.values(descriptor.steps).reduce((n, { limits }) => n + limits.shards, 0),
     folder: null,
   };
 }

@@ -30,8 +30,8 @@ test("run writes the summary that scripts read, and its JSON is the same", () =>
   expect(summary).toMatchObject({ pipeline: "sums", stack: "test", run, state: "succeeded", receiptsVerified: null });
   expect(summary.steps.map((s: { name: string; state: string }) => [s.name, s.state])).toEqual([
     ["numbers", "committed"],
-    ["report", "committed"],
     ["square", "committed"],
+    ["report", "committed"],
   ]);
   for (const step of summary.steps) {
     expect(step.seconds).toBeGreaterThan(0);
