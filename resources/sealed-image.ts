@@ -9,7 +9,10 @@ export interface SealedImageArgs {
   name: string;
   /** Where the plain content is. Paths are relative to the project, and no change by themselves: the content is. */
   source: ImageSource;
-  /** Version of the runner layer. @default the newest at the first deployment, then that one */
+  /**
+   * Version of the runner layer: pinned, another version of this package is refused instead of changing the image.
+   * @default the package's own at the time of sealing; an update of the package alone reseals nothing
+   */
   runner?: string;
 }
 
@@ -24,6 +27,8 @@ export class SealedImage extends pulumi.CustomResource {
   declare readonly size: pulumi.Output<number>;
   /** OCI layout, relative to the project. */
   declare readonly layout: pulumi.Output<string>;
+  /** Version of the runner layer inside. */
+  declare readonly runner: pulumi.Output<string>;
   /** What the image's own config set; a secret. */
   declare readonly env: pulumi.Output<Record<string, string>>;
   /** What identities rest on. */
@@ -31,7 +36,7 @@ export class SealedImage extends pulumi.CustomResource {
 
   constructor(name: string, args: SealedImageArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = { digest: undefined, kekId: undefined, reference: undefined, size: undefined, layout: undefined };
-    const more = { env: undefined };
+    const more = { runner: undefined, env: undefined };
     super("sealflow:index:SealedImage", name, { ...outputs, ...more, ...args }, opts);
     this.facts = { digest: this.digest, kekId: this.kekId, reference: this.reference, env: this.env };
   }

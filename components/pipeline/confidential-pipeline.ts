@@ -19,7 +19,7 @@ export interface ConfidentialPipelineArgs {
   keys?: PipelineKeys;
   /** Step to an image that the program sealed itself, with the same keys. @default sealed from the step's source */
   images?: Record<string, SealedImage>;
-  /** Version of the runner layer; pinned, an update of the package changes no identity. @default the first one used */
+  /** Version of the runner layer, for every image. @default as SealedImage's */
   runner?: string;
   /** Recipient name to X25519 public key (32 bytes, base64url), for releases that name it. @default none */
   recipients?: Record<string, string>;

@@ -1,6 +1,7 @@
 /** The resources of one pipeline, kind by kind. They render and wire; nothing is computed that is secret. */
+import * as path from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Plan, PlanStep } from "../../model";
+import type { ImageSource, Plan, PlanStep } from "../../model";
 import type { PipelineKeys } from "../../resources/pipeline-keys";
 import { PipelineVersion } from "../../resources/pipeline-version";
 import { SealedDataset } from "../../resources/sealed-dataset";
@@ -34,7 +35,7 @@ export function sealImages({ name, args, plan, keys, parent }: Scope): Record<st
   const images = plan.steps.map((step) => {
     const given = args.images?.[step.name];
     if (given) return [step.name, given];
-    const source = JSON.stringify(step.image, Object.keys(step.image).sort());
+    const source = sourceKey(step.image);
     let image = bySource.get(source);
     if (!image) {
       const runner = args.runner === undefined ? {} : { runner: args.runner };
@@ -45,6 +46,13 @@ export function sealImages({ name, args, plan, keys, parent }: Scope): Record<st
     return [step.name, image];
   });
   return Object.fromEntries(images);
+}
+
+/** The same for two ways of writing one source: `./steps/train` and `steps/train`. */
+function sourceKey(image: ImageSource): string {
+  const paths = new Set(["path", "base"]);
+  const fields = Object.entries(image).map(([key, value]) => [key, paths.has(key) ? path.normalize(value) : value]);
+  return JSON.stringify(fields.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1)));
 }
 
 export function createIdentities(

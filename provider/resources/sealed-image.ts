@@ -1,7 +1,9 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import * as path from "node:path";
-import { digestSource, type ImageSource, sealImage } from "../../owner/image";
-import { kekId, namespaceOf, type Root } from "../../protocol/keys";
+import { digestSource, type ImageSource, removeSealedImage, sealImage } from "../../owner/image";
+import { ensureRunnerLayer } from "../../owner/runner-layer";
+import { sha256hex } from "../../protocol/crypto";
+import { namespaceOf } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
 import { type KeysInput, keysField, openKeys } from "../keys";
@@ -9,6 +11,7 @@ import { deleteAt } from "../relying-party";
 import { sealing } from "../sealing";
 import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
+import { ProviderError } from "../server/errors";
 import { absolute, checkSource, needSource, sameSource, show, sourceDigestField, sourceField } from "../source";
 import { isImageKeyRetired } from "../version/retired";
 import { isLive, keepLive } from "./live";
@@ -27,6 +30,7 @@ interface Outputs {
   reference: string;
   size: number;
   layout: string;
+  runner: string;
   env: Record<string, string>;
 }
 
@@ -38,7 +42,12 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     keys: keysField,
     name: { type: "string", change: "replace", about: "Name of the image: [a-z0-9-], at most 40." },
     source: { ...sourceField, about: 'What is sealed: {kind: "folder", path, …} or {kind: "oci-layout", path, …}.' },
-    runner: { type: "string", optional: true, change: "replace", about: "Version of the runner layer." },
+    runner: {
+      type: "string",
+      optional: true,
+      change: "replace",
+      about: "Version of the runner layer. Default: this package's.",
+    },
     sourceDigest: sourceDigestField,
   },
   outputs: {
@@ -47,6 +56,7 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     reference: { type: "string", about: "As a node pulls it, with the digest." },
     size: { type: "number", about: "Bytes of all layers." },
     layout: { type: "string", about: "The OCI layout, relative to the project." },
+    runner: { type: "string", about: "Version of the runner layer inside." },
     env: {
       type: "object",
       secret: true,
@@ -71,48 +81,58 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     const source = openSource(context, inputs.source);
     needSource(context, missing(source) ?? source.path);
     const { root, facts } = openKeys(context, inputs.keys);
-    const name = imageName(root, inputs);
+    const name = imageName(inputs);
     const layoutDir = path.join(context.home, "images", name);
-    keepLive(layoutDir);
     const sealed = await sealing.run(
       context.signal,
       async () => {
         const onProgress = (message: string) => context.log.status(message);
-        // Late: most calls of the plugin seal nothing.
-        const { ensureRunnerLayer } = await import("../../owner/runner-layer");
         const runnerLayer = await ensureRunnerLayer({ cacheDir: cacheRoot(context), onProgress });
+        samePinned(inputs.runner, runnerLayer.version);
         const { ownerPublicKey } = facts;
-        return sealImage({ name, source, root, ownerPublicKey, runnerLayer, layoutDir, onProgress });
+        const { signal } = context;
+        return {
+          ...(await sealImage({ name, source, root, ownerPublicKey, runnerLayer, layoutDir, onProgress, signal })),
+          runner: runnerLayer.version,
+        };
       },
       () => context.log.status("waits for other sealing to end"),
     );
-    sameSource(inputs.sourceDigest, sealed.sourceDigest, source.path);
-    const { digest, reference, size, config } = sealed;
-    keepLive(imageKeyPath(facts.ns, sealed.kekId));
+    const { digest, reference, size, config, runner } = sealed;
+    keepLive(reference, imageKeyPath(facts.ns, sealed.kekId));
+    sameSource(inputs.sourceDigest, sealed.sourceDigest, show(context, source.path));
     const layout = show(context, layoutDir);
-    return { id: reference, outputs: { digest, kekId: sealed.kekId, reference, size, layout, env: envOf(config.env) } };
+    const outputs = { digest, kekId: sealed.kekId, reference, size, layout, runner, env: envOf(config.env) };
+    return { id: reference, outputs };
   },
 
   async read(context, { outputs }) {
-    return existsSync(path.join(absolute(context, outputs.layout), "index.json")) ? outputs : undefined;
+    const manifest = path.join(absolute(context, outputs.layout), "blobs", "sha256", outputs.digest);
+    return existsSync(manifest) ? outputs : undefined;
   },
 
-  async delete(context, { inputs, outputs }) {
+  async delete(context, { id: reference, inputs, outputs }) {
     const key = imageKeyPath(namespaceOf(inputs.keys.fingerprint), outputs.kekId);
     if (isImageKeyRetired(context, inputs.keys.pipelineUid, key)) return;
     if (!isLive(key)) await deleteAt(context, "the image's key", ({ kbs }) => kbs.deleteResource(key));
-    const layout = absolute(context, outputs.layout);
-    if (!isLive(layout)) rmSync(layout, { recursive: true, force: true });
+    if (!isLive(reference)) await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
   },
 };
 
-/**
- * Content of one name never changes, so an old image stays whole beside the new one. The suffix is keyed: it follows
- * from the content, and confirms no guess about it.
- */
-function imageName(root: Root, { name, sourceDigest, runner }: Inputs): string {
-  const suffix = kekId(root, `image-name|${name}|${sourceDigest}|${runner ?? ""}`).slice(0, 8);
+/** One layout for each image of each root: stacks and pipelines of one project share the folder. */
+function imageName({ name, keys }: Inputs): string {
+  const suffix = sha256hex(`${keys.fingerprint}|${name}`).slice(0, 8);
   return `${name.slice(0, 31).replace(/-+$/, "")}-${suffix}`;
+}
+
+/** @throws ProviderError SOURCE */
+function samePinned(wanted: string | undefined, made: string): void {
+  if (wanted === undefined || wanted === made) return;
+  const remedy = `Install the version of sealflow that makes ${wanted}, or set runner: "${made}" (every step gets a new identity)`;
+  throw new ProviderError(
+    "SOURCE",
+    `runner: this version of sealflow makes ${made}, the program pins ${wanted}. ${remedy}`,
+  );
 }
 
 function openSource(context: Context, source: ImageSource): ImageSource {
