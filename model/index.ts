@@ -15,4 +15,5 @@ export {
 export { PLATFORMS, type PlatformRow, platformProblem, runtimeClassProblem } from "./platforms";
 export { dataset, type FolderImageOptions, image } from "./sources";
 export type * from "./spec";
+export { parseSpec } from "./spec-text";
 export { VETTING, type Verdict, type VettedFeature } from "./vetting";

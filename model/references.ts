@@ -35,15 +35,16 @@ export function referenceProblems(spec: Readonly<Record<string, unknown>>): Prob
   const names = namesOf(spec);
   if (names.steps.size === 0) return []; // then every reference is wrong, for a reason that is told already
   const problems: Problem[] = [];
+  const missing = (from: string) => unknownReference(from, names, problems.length < MAX_SUGGESTIONS);
   const after = new Map([...names.steps.keys()].map((name) => [name, new Set<string>()]));
   for (const [name, step] of entries(spec.steps)) {
     for (const [input, source] of entries(isObject(step) ? step.inputs : undefined)) {
       const at = `steps.${name}.inputs.${input}`;
       const from = isObject(source) ? source.from : source;
       if (typeof from !== "string" || from === "") continue;
-      const missing = unknownReference(from, names);
-      if (missing !== undefined) {
-        problems.push({ code: "REFERENCE", at, message: missing });
+      const unknown = missing(from);
+      if (unknown !== undefined) {
+        problems.push({ code: "REFERENCE", at, message: unknown });
         continue;
       }
       problems.push(...inputProblems(at, from, name, isObject(source) ? source : {}, names));
@@ -52,7 +53,7 @@ export function referenceProblems(spec: Readonly<Record<string, unknown>>): Prob
     }
   }
   for (const path of cycles(after)) problems.push(cycleProblem(path));
-  return [...problems, ...releaseProblems(spec.releases, names)];
+  return [...problems, ...releaseProblems(spec.releases, missing)];
 }
 
 function cycleProblem(path: readonly string[]): Problem {
@@ -65,8 +66,12 @@ function cycleProblem(path: readonly string[]): Problem {
   return { code: "CYCLE", at: "steps", message };
 }
 
+/** Looking for the nearest of thousands of names takes its time; after this many problems nobody reads on. */
+const MAX_SUGGESTIONS = 50;
+
 /** @returns what is wrong with a reference; undefined when it names something. */
-function unknownReference(from: string, { inputs, steps }: Names): string | undefined {
+function unknownReference(from: string, { inputs, steps }: Names, suggest: boolean): string | undefined {
+  const hint = (found: string, known: () => readonly string[]) => (suggest ? didYouMean(found, known()) : "");
   const shown = JSON.stringify(from.slice(0, 90));
   const [step, output, ...more] = from.split(".") as [string, string?, ...string[]];
   if (more.length > 0) return `${shown} is no reference. Write "step.output", or the name of a pipeline input`;
@@ -79,17 +84,17 @@ function unknownReference(from: string, { inputs, steps }: Names): string | unde
       return `${shown} is a step. Name one of its outputs: ${listed(outputs.map((o) => `"${step}.${o}"`))}`;
     }
     const known = [...inputs.keys()];
-    const all = [...known, ...[...steps].flatMap(([name, s]) => [...s.outputs.keys()].map((o) => `${name}.${o}`))];
-    return `there is no pipeline input ${shown} (has ${listed(known)}).${didYouMean(from, all)}`;
+    const outputs = () => [...steps].flatMap(([name, s]) => [...s.outputs.keys()].map((o) => `${name}.${o}`));
+    return `there is no pipeline input ${shown} (has ${listed(known)}).${hint(from, () => [...known, ...outputs()])}`;
   }
   const producer = steps.get(step);
   if (!producer) {
     const known = [...steps.keys()];
-    return `there is no step "${step.slice(0, 60)}" (has ${listed(known)}).${didYouMean(step, known)}`;
+    return `there is no step "${step.slice(0, 60)}" (has ${listed(known)}).${hint(step, () => known)}`;
   }
   if (producer.outputs.has(output)) return undefined;
   const known = [...producer.outputs.keys()];
-  return `step "${step}" has no output "${output.slice(0, 60)}" (has ${listed(known)}).${didYouMean(output, known)}`;
+  return `step "${step}" has no output "${output.slice(0, 60)}" (has ${listed(known)}).${hint(output, () => known)}`;
 }
 
 /** Format and shards of an input whose reference names something. */
@@ -124,16 +129,16 @@ function inputProblems(
   return problems;
 }
 
-function releaseProblems(releases: unknown, names: Names): Problem[] {
+function releaseProblems(releases: unknown, missing: (from: string) => string | undefined): Problem[] {
   const problems: Problem[] = [];
   const perStep = new Map<string, number>();
   for (const [name, release] of entries(releases)) {
     const at = `releases.${name}`;
     const from = isObject(release) ? release.from : release;
     if (typeof from !== "string" || from === "") continue;
-    const missing = unknownReference(from, names);
-    if (missing !== undefined) {
-      problems.push({ code: "REFERENCE", at, message: missing });
+    const unknown = missing(from);
+    if (unknown !== undefined) {
+      problems.push({ code: "REFERENCE", at, message: unknown });
     } else if (!from.includes(".")) {
       const message = `"${from}" is a pipeline input, which its owner has already. Release an output of a step`;
       problems.push({ code: "REFERENCE", at, message });

@@ -90,7 +90,12 @@ function badName(path: string, name: string): Problem {
   const at = place(path);
   const shown = JSON.stringify(name.slice(0, 60));
   if (path.endsWith("/env")) {
-    return { code: "ENV", at, message: `${shown} cannot be the name of a variable. Use letters, digits and _` };
+    const variable = JSON.stringify(name.split("=", 1)[0]?.slice(0, 60)); // what follows may be its value
+    return {
+      code: "ENV",
+      at,
+      message: `${name.includes("=") ? `${variable} with "="` : variable} cannot be the name of a variable. Use letters, digits and _`,
+    };
   }
   return { code: "NAME", at, message: `${shown} cannot be a name. ${nameRule(name)}` };
 }
@@ -121,7 +126,7 @@ function valueProblem(error: ErrorObject, data: unknown, at: string): [ProblemCo
   switch (keyword) {
     case "type": {
       const kinds = [params.type].flat().map((t: string) => KINDS[t] ?? t);
-      return ["SHAPE", `expected ${kinds.join(" or ")}, found ${describe(data)}`];
+      return ["SHAPE", `expected ${kinds.join(" or ")}, found ${mayBeSecret(at) ? kindOf(data) : describe(data)}`];
     }
     case "enum":
       return params.allowedValues.includes("safetensors")
@@ -204,6 +209,14 @@ function patternProblem(pattern: string, found: string): [ProblemCode, string] {
   if (pattern.startsWith("^/")) return ["IMAGE", `${shown} is not a folder of the image. Begin with "/"`];
   return ["NAME", `${shown} cannot be a name. ${nameRule(found)}`];
 }
+
+/** Commands, environment and parameters are as private as data: messages never quote them. */
+const mayBeSecret = (at: string): boolean => /^steps\..*\.(command|args|env|parameters)(\b|$)/.test(at);
+
+const kindOf = (data: unknown): string => {
+  if (typeof data === "string") return "text";
+  return typeof data === "number" || typeof data === "boolean" ? `a ${typeof data}` : describe(data);
+};
 
 function describe(data: unknown): string {
   if (data === null) return "null";

@@ -61,17 +61,16 @@ function commandProblems(at: string, step: Fields): Problem[] {
   return problems;
 }
 
-/** @param alone whether there are no further arguments */
+/** Quotes the program's own path at most: what follows may be private. @param alone whether there are no further arguments */
 function firstWordProblem(first: string, alone: boolean): string | undefined {
-  const shown = JSON.stringify(first.slice(0, 60));
   if (first === "") return 'empty. Name the program, such as "node" or "/app/train"';
+  const [program = ""] = first.trim().split(/\s/);
   if (alone && /\s/.test(first)) {
-    const words = JSON.stringify(first.trim().split(/\s+/).slice(0, 6));
-    return `${shown} is one word with spaces, and no shell splits it. Write ${words}`;
+    return `has spaces, and no shell splits it. Write each word as an item of its own: [${JSON.stringify(program.slice(0, 60))}, …]`;
   }
   if (!first.includes("/") || first.startsWith("/")) return undefined;
-  const inApp = first.replace(/^(\.\/)+/, "").slice(0, 60);
-  return `${shown} is relative, and no folder is agreed on. Write it from "/", such as "/app/${inApp}"`;
+  const inApp = program.replace(/^(\.\/)+/, "").slice(0, 60);
+  return `a relative path, and no folder is agreed on. Write it from "/", such as "/app/${inApp}"`;
 }
 
 function environmentProblems(at: string, env: unknown): Problem[] {

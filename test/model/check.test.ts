@@ -182,12 +182,8 @@ describe("one mistake gives one problem, with place, what was found and what to 
       [],
       'SHAPE Pipeline "spam": steps.train.command: empty. Say what the step runs, such as ["node", "/app/main.js"]',
     ],
-    [
-      train("command"),
-      "node /app/main.js",
-      'SHAPE Pipeline "spam": steps.train.command: expected a list, found "node /app/main.js"',
-    ],
-    [train("command"), ["node", 3], 'SHAPE Pipeline "spam": steps.train.command[1]: expected text, found 3'],
+    [train("command"), "node /app/main.js", 'SHAPE Pipeline "spam": steps.train.command: expected a list, found text'],
+    [train("command"), ["node", 3], 'SHAPE Pipeline "spam": steps.train.command[1]: expected text, found a number'],
     [train("image"), "python:3", 'SHAPE Pipeline "spam": steps.train.image: expected an object, found "python:3"'],
     [
       train("image"),
@@ -234,12 +230,12 @@ describe("one mistake gives one problem, with place, what was found and what to 
     [
       train("command"),
       ["./main.sh"],
-      'COMMAND Pipeline "spam": steps.train.command[0]: "./main.sh" is relative, and no folder is agreed on. Write it from "/", such as "/app/main.sh"',
+      'COMMAND Pipeline "spam": steps.train.command[0]: a relative path, and no folder is agreed on. Write it from "/", such as "/app/main.sh"',
     ],
     [
       train("command"),
       ["node /app/main.js"],
-      'COMMAND Pipeline "spam": steps.train.command[0]: "node /app/main.js" is one word with spaces, and no shell splits it. Write ["node","/app/main.js"]',
+      'COMMAND Pipeline "spam": steps.train.command[0]: has spaces, and no shell splits it. Write each word as an item of its own: ["node", …]',
     ],
     [
       train("args"),
@@ -254,9 +250,9 @@ describe("one mistake gives one problem, with place, what was found and what to 
     [
       train("env"),
       { "A=B": "1" },
-      'ENV Pipeline "spam": steps.train.env: "A=B" cannot be the name of a variable. Use letters, digits and _',
+      'ENV Pipeline "spam": steps.train.env: "A" with "=" cannot be the name of a variable. Use letters, digits and _',
     ],
-    [train("env"), { A: 1 }, 'SHAPE Pipeline "spam": steps.train.env.A: expected text, found 1'],
+    [train("env"), { A: 1 }, 'SHAPE Pipeline "spam": steps.train.env.A: expected text, found a number'],
     // limits
     [["steps"], {}, 'LIMIT Pipeline "spam": steps: empty. A pipeline has at least one step'],
     [train("shards"), 0, 'LIMIT Pipeline "spam": steps.train.shards: 0 is too small. The least is 1'],
