@@ -1,0 +1,2 @@
+export * from "./run";
+export { BackendError, readWorkload, type Workload } from "./workload";
