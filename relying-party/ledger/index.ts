@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createApp } from "./app";
 import type { Context } from "./context";
 import { type Database, openSqlite } from "./database/open";
+import { openPostgres } from "./database/postgres";
 import { LedgerError } from "./errors";
 import { Feed } from "./feed";
 import { loadOrMakeSecret } from "./key-file";
@@ -27,6 +28,11 @@ const SWEEP_MS = 10_000;
 export interface LedgerOptions {
   /** State: database, key of the ledger, key of the object URLs. Made with mode 0700 when missing. */
   readonly dir: string;
+  /**
+   * Connection string of a PostgreSQL database that is this ledger's alone; default: SQLite in `dir`. Every process of
+   * the ledger has the same keys in its `dir` and the same objects. Holds a password: pass it by file or environment.
+   */
+  readonly postgresUrl?: string;
   /** Folder of the embedded object store; default `<dir>/objects`. */
   readonly objectsDir?: string;
   /** Where clients and guests reach this ledger, without a slash at the end; object URLs begin with it. */
@@ -65,7 +71,8 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const seconds = () => Math.floor(now() / 1000);
   const signer = new Signer(loadOrMakeSecret(join(dir, "ledger.key"), random), seconds);
   const urlKey = loadOrMakeSecret(join(dir, "object-url.key"), random);
-  const db = await openSqlite(dir);
+  const { postgresUrl: url } = options;
+  const db = url === undefined ? await openSqlite(dir) : await openPostgres({ url, log });
   try {
     await requireSameKey(db, signer.ledgerKey);
     const store = new FsStore({

@@ -1,11 +1,9 @@
-/** The one place that knows the database engine. */
+/** What the ledger asks of a database, and the embedded engine. The other one is in postgres.ts. */
 import { chmodSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, sql, type Transaction } from "kysely";
-import { Migrator } from "kysely/migration";
-import { LedgerError } from "../errors";
-import { migrations } from "./migrations";
+import { migrate } from "./migrate";
 import { NodeSqliteDialect } from "./node-sqlite";
 import type { Tables } from "./tables";
 
@@ -33,7 +31,7 @@ export async function openSqlite(dir: string): Promise<Database> {
   closeSync(openSync(path, "a", 0o600));
   chmodSync(path, 0o600);
   const writer = new Kysely<Tables>({ dialect: new NodeSqliteDialect({ path, mode: "write" }) });
-  await migrate(writer);
+  await writer.transaction().execute((tx) => migrate(tx, "sqlite"));
   // A ledger that was killed may have left deleted secrets in the write-ahead log.
   await scrub(writer);
   const reader = new Kysely<Tables>({ dialect: new NodeSqliteDialect({ path, mode: "read" }) });
@@ -55,16 +53,4 @@ async function scrub(db: Kysely<Tables>): Promise<void> {
     if (rows[0]?.busy === 0) return;
     await sleep(25);
   }
-}
-
-/** All in one transaction: of two processes that start at once, the second finds the work done. */
-async function migrate(db: Kysely<Tables>): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    const { error } = await new Migrator({ db: tx, provider: migrations("sqlite") }).migrateToLatest();
-    if (error) {
-      throw new LedgerError("CORRUPT", "the ledger's database cannot be brought to this version's schema", {
-        cause: error,
-      });
-    }
-  });
 }
