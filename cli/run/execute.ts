@@ -31,7 +31,7 @@ export async function executeRun(
 ): Promise<RunSummary> {
   const descriptor = await versionOf(deployed);
   const started = Date.now();
-  const run = await openOrResume(context, deployed, descriptor, session, options);
+  const { run, done } = await openOrResume(context, deployed, descriptor, session, options);
   const progress = progressOn(context.io.stderr, stepsOf(descriptor));
   progress.note(`run ${shortRun(run)} of ${deployed.connection.stack}/${deployed.connection.name} is open`);
   try {
@@ -39,6 +39,7 @@ export async function executeRun(
       home: context.home,
       deployed,
       run,
+      done,
       onProgress: (step) => progress.update(step),
       onNote: (line) => progress.note(line),
       signal: context.io.signal,
@@ -63,7 +64,7 @@ async function openOrResume(
   descriptor: Descriptor,
   session: LedgerSession,
   { params, resume }: ExecuteOptions,
-): Promise<string> {
+): Promise<Started> {
   if (resume !== undefined) return resumable(deployed, session, resume);
   const { token, run } = await openRunRequest({
     token: deployed.connection.descriptor,
@@ -76,15 +77,21 @@ async function openOrResume(
   });
   const opened = await session.ledger.openRun(token);
   session.seen(opened.head.token);
-  return run;
+  return { run, done: new Set() };
 }
 
-async function resumable(deployed: Deployed, session: LedgerSession, wanted: string): Promise<string> {
+interface Started {
+  readonly run: string;
+  readonly done: ReadonlySet<string>;
+}
+
+async function resumable(deployed: Deployed, session: LedgerSession, wanted: string): Promise<Started> {
   const run = await findRun(session, deployed, wanted);
-  const { state } = await session.ledger.run(run, await session.read());
+  const { state, steps } = await session.ledger.run(run, await session.read());
   if (state !== "open")
     throw new CliError("NO_RUN", `run ${shortRun(run)} is ${state}: only an open run can be resumed`);
-  return run;
+  const committed = Object.entries(steps).filter(([, step]) => step.state === "committed");
+  return { run, done: new Set(committed.map(([name]) => name)) };
 }
 
 function summaryOf(

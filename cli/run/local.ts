@@ -1,31 +1,38 @@
-/** The local backend: Job manifests of the deployed pipeline, run by the simulated node. */
+/** The local backend: Job manifests of the deployed pipeline, run by the simulated node on this machine. */
 import * as path from "node:path";
-import { runWorkload, type StepEvent } from "../../untrusted/backend-local";
+import { runWorkload, type StepEnd, type StepEvent } from "../../untrusted/backend-local";
 import { createNode } from "../../untrusted/node";
 import type { Backend, Phase } from "./backend";
 
-export const localBackend: Backend = async ({ home, deployed, run, onProgress, onNote, signal }) => {
-  const { connection } = deployed;
-  const node = createNode({ home, connection });
-  const failures: string[] = [];
+export const localBackend: Backend = async ({ home, deployed, run, done, onProgress, onNote, signal }) => {
+  const { stack, name, kbsUrl, ledgerUrl } = deployed.connection;
   const ends = await runWorkload({
-    folder: path.join(home, "backend", connection.stack, connection.name),
-    node,
+    folder: path.join(home, "backend", stack, name),
+    node: createNode({ home, connection: { kbsUrl, ledgerUrl } }),
     run,
-    signal,
-    onEvent: (event) => {
-      const phase = phaseOf(event);
-      if (phase) onProgress({ step: event.step, shard: event.shard, attempt: event.attempt, phase, ...detail(event) });
-      if (event.stage === "failed") failures.push(`${event.step}: ${event.detail ?? "failed"}`);
+    done,
+    onEvent: ({ step, shard, attempt, stage, detail }) => {
+      const phase = phaseOf(stage);
+      if (phase) onProgress({ step, shard, attempt, phase, ...(detail === undefined ? {} : { detail }) });
     },
+    signal,
   });
-  if (ends.some(({ mode }) => mode === "process")) {
-    onNote("guests ran as plain child processes: this machine gives no namespaces");
-  }
-  for (const failure of failures) onNote(failure);
+  for (const line of notes(ends, stack)) onNote(line);
 };
 
-const detail = ({ detail }: StepEvent) => (detail === undefined ? {} : { detail });
+/** `done` is only the guest's end; how it ended follows at once. */
+const phaseOf = (stage: StepEvent["stage"]): Phase | undefined => (stage === "done" ? undefined : stage);
 
-/** `done` says only that the guest is gone; how it ended comes as an event of its own. */
-const phaseOf = ({ stage }: StepEvent): Phase | undefined => (stage === "done" ? undefined : stage);
+function notes(ends: readonly StepEnd[], stack: string): string[] {
+  const lines: string[] = [];
+  if (ends.some(({ mode }) => mode === "process")) {
+    lines.push("guests ran as child processes: this machine lets nobody make namespaces, so nothing kept them apart");
+  }
+  if (ends.some(({ reason }) => reason?.includes("ISOLATION"))) {
+    lines.push(
+      "no program was started: it could not be kept apart from the runner that holds its keys. To accept that on this " +
+        `machine: npx sealflow pulumi -- config set --stack ${stack} trustPrograms "<reason>", then npx sealflow up`,
+    );
+  }
+  return lines;
+}
