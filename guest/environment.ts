@@ -3,8 +3,8 @@ import { HEX32 } from "../protocol/names";
 import { RunnerError } from "./errors";
 
 const ALLOWED = /^(PATH|HOME|HOSTNAME|SEALFLOW_RESOURCE|SEALFLOW_RUN|JOB_COMPLETION_INDEX|KUBERNETES_[A-Z0-9_]+)$/;
-/** Set by the owner's policy to a fixed value, so that no file of the image configures the runner's OpenSSL. */
-const FIXED: Readonly<Record<string, string>> = { OPENSSL_CONF: "/dev/null" };
+/** Admitted with one value only: no file of the image configures the OpenSSL of the runner; PWD is what a launcher adds. */
+const FIXED: Readonly<Record<string, string>> = { OPENSSL_CONF: "/dev/null", PWD: "/" };
 const RESOURCE = /^([a-z0-9-]{1,40})\/step\/([0-9a-f]{64})$/;
 
 export interface StepAddress {
