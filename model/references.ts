@@ -15,6 +15,7 @@ interface Step {
 export interface Names {
   readonly inputs: ReadonlyMap<string, string | undefined>;
   readonly steps: ReadonlyMap<string, Step>;
+  readonly stepNames: readonly string[];
 }
 
 const formatOf = (declared: unknown): string | undefined => {
@@ -28,7 +29,8 @@ export function namesOf(spec: Readonly<Record<string, unknown>>): Names {
     typeof n === "number" && n >= 1 && n <= 1000 ? n : undefined;
   const step = (s: unknown): Step =>
     isObject(s) ? { shards: shards(s), outputs: formats(s.outputs) } : { shards: undefined, outputs: new Map() };
-  return { inputs: formats(spec.inputs), steps: new Map(entries(spec.steps).map(([name, s]) => [name, step(s)])) };
+  const steps = new Map(entries(spec.steps).map(([name, s]) => [name, step(s)]));
+  return { inputs: formats(spec.inputs), steps, stepNames: [...steps.keys()] };
 }
 
 export function referenceProblems(spec: Readonly<Record<string, unknown>>): Problem[] {
@@ -67,10 +69,10 @@ function cycleProblem(path: readonly string[]): Problem {
 }
 
 /** Looking for the nearest of thousands of names takes its time; after this many problems nobody reads on. */
-const MAX_SUGGESTIONS = 50;
+const MAX_SUGGESTIONS = 20;
 
 /** @returns what is wrong with a reference; undefined when it names something. */
-function unknownReference(from: string, { inputs, steps }: Names, suggest: boolean): string | undefined {
+function unknownReference(from: string, { inputs, steps, stepNames }: Names, suggest: boolean): string | undefined {
   const hint = (found: string, known: () => readonly string[]) => (suggest ? didYouMean(found, known()) : "");
   const shown = JSON.stringify(from.slice(0, 90));
   const [step, output, ...more] = from.split(".") as [string, string?, ...string[]];
@@ -89,7 +91,7 @@ function unknownReference(from: string, { inputs, steps }: Names, suggest: boole
   }
   const producer = steps.get(step);
   if (!producer) {
-    const known = [...steps.keys()];
+    const known = stepNames;
     return `there is no step "${step.slice(0, 60)}" (has ${listed(known)}).${hint(step, () => known)}`;
   }
   if (producer.outputs.has(output)) return undefined;

@@ -325,7 +325,7 @@ describe("one mistake gives one problem, with place, what was found and what to 
     [
       train("retries"),
       3,
-      'FEATURE Pipeline "spam": steps.train.retries: "retries" (retries) is written differently here: the attempt\'s number is part of key and associated data, and one commit per step and shard counts. Instead: retry: { limit, backoff, factor, maxBackoff }',
+      'FEATURE Pipeline "spam": steps.train.retries: "retries" (retries) is written differently here: the attempt\'s number is part of key and associated data, and one commit per step and shard counts. Instead: `retry: { limit, backoff, factor, maxBackoff }`',
     ],
   ];
 

@@ -1,3 +1,5 @@
+import fs from "node:fs";
+import path from "node:path";
 import { image, VETTING, validateSpec } from "../../model";
 import schema from "../../model/spec.schema.json";
 
@@ -43,4 +45,13 @@ describe("the vetting table", () => {
     expect(problem).toMatchObject({ code: "FEATURE", at: field });
     expect(problem?.message).toContain(feature);
   });
+});
+
+it("the documentation has the table as it is", () => {
+  const rows = VETTING.map(
+    ({ feature, verdict, available, reason, instead }) =>
+      `| ${[feature, available ? verdict : `${verdict}, later`, reason, instead].join(" | ")} |`,
+  );
+  const text = fs.readFileSync(path.resolve(__dirname, "../../docs/pipelines.md"), "utf8");
+  expect(text.slice(text.indexOf(rows[0] as string))).toBe(`${rows.join("\n")}\n`);
 });
