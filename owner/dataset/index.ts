@@ -1,1 +1,1 @@
-export * from "./seal";
+export * from "./dataset";

@@ -1,184 +1,257 @@
 /**
- * Seals an image: runner layer and owner-key layer as they are (public), then each layer of the source encrypted
- * (protocol/ocicrypt.ts). The config is reduced to os, architecture and rootfs. Deterministic: same source, root and
- * runner layer, same digest.
+ * Seals an image. Order of layers: runner (public, plain), owner's key (public, plain), then the source's layers, each
+ * with its salt entry, encrypted. Every byte follows from the source, the name, the root and the two plain layers.
+ *
+ * Two passes over the source and no plaintext on disk: the first one digests (the image's key needs all of them), the
+ * second one encrypts, and ends in an error when it read anything else.
  */
-import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import * as path from "node:path";
+import type { ImageSource } from "../../model/spec";
 import { utf8 } from "../../protocol/bytes";
-import { jcs, jcsDigest } from "../../protocol/canonical";
-import { fingerprint, kek, kekId, layerKey, layerSalt, namespaceOf, type Root, wrapIv } from "../../protocol/keys";
-import { imageKeyPath } from "../../protocol/names";
-import { kidOf, LayerSealer, wrapLayer } from "../../protocol/ocicrypt";
-import { CONFIG_TYPE, type Descriptor, LayoutWriter, MANIFEST_TYPE, packFiles, TAR_TYPE } from "../oci";
-import { digestSource, type ImageSource, type OpenedSource, openSource, type PlainLayer } from "./source";
+import { jcs } from "../../protocol/canonical";
+import { sha256hex } from "../../protocol/crypto";
+import { fingerprint, kek, kekId, layerKey, namespaceOf, type Root, wrapIv } from "../../protocol/keys";
+import { imageKeyPath, isName } from "../../protocol/names";
+import { type Descriptor, ENCRYPTED, MEDIA, type ProcessConfig, parseManifest, REF_NAME } from "../../protocol/oci";
+import { KEY_PACKETS, kidOf, kidsOf, LayerSealer, wrapLayer } from "../../protocol/ocicrypt";
+import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
+import { ImageError } from "./errors";
+import { type MeasuredLayer, measure, sourceDigestOf } from "./measure";
+import { saltEntry } from "./salt";
+import { openSource, PLATFORM } from "./source";
 
-export interface SealImageOptions {
-  /** Name of the image: part of its reference and of the layers' salt. */
+/** Annotation of an index entry: which key opens the image, so that an unchanged source is recognised. */
+export const KEK_ANNOTATION = "io.sealflow.kek-id";
+
+/** A public layer that is used as it is. */
+export interface PublicLayer {
+  /** A plain tar that nobody changes any more. */
+  readonly path: string;
+  /** SHA-256 of the file, hex, with or without `sha256:`; also its diff_id. */
+  readonly digest: string;
+  readonly size: number;
+}
+
+export interface SealOptions {
+  /** [a-z0-9-], 1 to 40 characters. */
   readonly name: string;
   readonly source: ImageSource;
   readonly root: Root;
-  /** Raw Ed25519 key of the owner, base64url; the runner trusts it because it is measured with the image. */
+  /** Raw Ed25519 key, base64url: what the runner trusts. */
   readonly ownerPublicKey: string;
-  readonly runnerLayer: RunnerLayerFile;
-  /** The OCI layout that is written, replacing what was there. */
+  readonly runnerLayer: PublicLayer;
+  /** Folder of the OCI layout; other images in it are left alone. */
   readonly layoutDir: string;
-  /** Default `amd64`. */
-  readonly architecture?: string;
+  /** Gets lines such as `encrypting layer 1/2: 64 MiB`, a few per second at most. */
   readonly onProgress?: (message: string) => void;
-}
-
-/** A plain, public tar on disk. */
-export interface RunnerLayerFile {
-  readonly path: string;
-  /** `sha256:<hex>` of the file, which is also its diff_id. */
-  readonly digest: string;
-  readonly size: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface SealedImage {
-  /** SHA-256 of the manifest, 64 hex digits. */
+  /** SHA-256 of the sealed manifest, 64 hex. */
   readonly digest: string;
   readonly kekId: string;
-  /** `<ns>.sealflow.local/<name>@sha256:<digest>` */
   readonly reference: string;
-  /** Bytes of all layers. */
+  /** Bytes of manifest, config and layers. */
   readonly size: number;
-  /** Of the plaintext, as digestSource gives it. */
+  /** What `digestSource` gives. */
   readonly sourceDigest: string;
-  readonly config: OpenedSource["config"];
+  /** The plain image's own process settings: they are no part of the sealed image, and belong in the bundle. */
+  readonly config: ProcessConfig;
+  /** Whether the layout held the image already. */
+  readonly reused: boolean;
 }
 
-const ENCRYPTED = "+encrypted";
+/** @throws ImageError, SourceError, OciError; errors of the file system such as ENOSPC. */
+export async function sealImage(options: SealOptions): Promise<SealedImage> {
+  const { name, root, signal, onProgress } = options;
+  if (!isName(name))
+    throw new ImageError("IMAGE_NAME", `image name ${JSON.stringify(name)}: use [a-z0-9-], at most 40`);
+  const image = await openSource(options.source);
+  const layers = await measure(image, {
+    before: (i) => saltEntry(root, name, i),
+    onBytes: progressOf("reading", onProgress),
+    ...(signal ? { signal } : {}),
+  });
+  const { manifest, id, reused } = await exclusively(options.layoutDir, () => writeImage(options, layers));
+  return {
+    digest: manifest.digest,
+    kekId: id,
+    reference: `${namespaceOf(fingerprint(root))}.sealflow.local/${name}@sha256:${manifest.digest}`,
+    size: await sizeOf(options.layoutDir, manifest),
+    sourceDigest: sourceDigestOf(image, layers),
+    config: image.process,
+    reused,
+  };
+}
 
-/** Where the runner finds the owner's key. */
-export const OWNER_FILE = "sealflow-owner/owner.json";
+/** Deletes a sealed image and what no other image in its layout needs. */
+export const removeSealedImage = (layoutDir: string, digest: string): Promise<void> =>
+  exclusively(layoutDir, () => new LayoutWriter(layoutDir).removeImage(digest));
 
-/** @throws ImageError for a source that cannot be sealed; nothing is left behind then. */
-export async function sealImage(options: SealImageOptions): Promise<SealedImage> {
-  const { name, root, runnerLayer, layoutDir, architecture = "amd64", onProgress = () => {} } = options;
-  const ns = namespaceOf(fingerprint(root));
-  const source = await openSource(options.source, architecture);
-  const layout = await LayoutWriter.begin(layoutDir);
+async function writeImage(options: SealOptions, layers: readonly MeasuredLayer[]) {
+  const writer = new LayoutWriter(options.layoutDir);
+  const { runnerLayer } = options;
+  const runner: Descriptor = {
+    mediaType: MEDIA.layer,
+    digest: runnerLayer.digest.replace(/^sha256:/, ""),
+    size: runnerLayer.size,
+    annotations: {},
+  };
+  const ownerBytes = await ownerLayer(options.ownerPublicKey);
+  const owner = { mediaType: MEDIA.layer, digest: sha256hex(ownerBytes), size: ownerBytes.length, annotations: {} };
+  const config = {
+    ...PLATFORM,
+    rootfs: { type: "layers", diff_ids: [runner, owner, ...layers].map((l) => `sha256:${l.digest}`) },
+  };
+  const plain = layers.map(({ digest, size }) => ({ mediaType: MEDIA.layer, digest, size, annotations: {} }));
+  const configText = jcs(config);
+  const configDescriptor = {
+    mediaType: MEDIA.config,
+    digest: sha256hex(configText),
+    size: utf8(configText).length,
+    annotations: {},
+  };
+  const id = kekId(options.root, sha256hex(jcs(manifestJson(configDescriptor, [runner, owner, ...plain]))));
+
+  const known = await existing(writer, id, configDescriptor, [runner, owner]);
+  if (known) return { manifest: known, id, reused: true };
+
+  await writer.sweep();
+  await writer.putFile(runnerLayer.path, runner);
+  await putBytes(writer, ownerBytes, owner.digest);
+  const sealed: Descriptor[] = [];
+  for (const [i, layer] of layers.entries()) sealed.push(await sealLayer(options, writer, layer, i, layers.length, id));
+  await writer.putDocument(MEDIA.config, config);
+  const manifest = await writer.putDocument(MEDIA.manifest, manifestJson(configDescriptor, [runner, owner, ...sealed]));
+  await writer.addImage({
+    ...manifest,
+    annotations: { [KEK_ANNOTATION]: id, [REF_NAME]: manifest.digest.slice(0, 12) },
+    platform: PLATFORM,
+  });
+  return { manifest, id, reused: false };
+}
+
+const manifestJson = (config: Descriptor, layers: readonly Descriptor[]) => ({
+  schemaVersion: 2,
+  mediaType: MEDIA.manifest,
+  config: descriptorJson(config),
+  layers: layers.map(descriptorJson),
+});
+
+/** `/sealflow-owner/owner.json`: measured with the image, so the runner need not trust what it is told. */
+async function ownerLayer(ownerPublicKey: string): Promise<Uint8Array> {
+  const content = utf8(jcs({ v: 1, ownerPublicKey }));
+  const chunks: Uint8Array[] = [];
+  const entries = tarEntries([
+    { type: "directory", name: "sealflow-owner" },
+    {
+      type: "file",
+      name: "sealflow-owner/owner.json",
+      executable: false,
+      size: content.length,
+      content: () => [content],
+    },
+  ]);
+  for await (const chunk of entries) chunks.push(chunk);
+  return Buffer.concat([...chunks, TAR_END]);
+}
+
+async function putBytes(writer: LayoutWriter, bytes: Uint8Array, digest: string): Promise<void> {
+  const file = await writer.newBlob();
   try {
-    onProgress("adding the runner");
-    await layout.include(runnerLayer.path, runnerLayer.digest);
-    const owner = await ownerLayer(layout, options.ownerPublicKey);
-    const plain: Written[] = [];
-    for (const [i, layer] of source.layers.entries()) {
-      onProgress(`reading layer ${i + 1} of ${source.layers.length}`);
-      plain.push(await writePlain(layout, layer, layerSalt(root, name, i), i));
-    }
-    const publicLayers = [{ mediaType: TAR_TYPE, digest: runnerLayer.digest, size: runnerLayer.size }, owner];
-    const id = kekId(root, plainDigest([...publicLayers, ...plain]));
-    const wrap = { id, kid: kidOf(imageKeyPath(ns, id)), kek: kek(root, id) };
-    const sealed: Descriptor[] = [];
-    for (const [i, layer] of plain.entries()) {
-      onProgress(`encrypting layer ${i + 1} of ${plain.length}`);
-      sealed.push(await encryptLayer(layout, layer, root, wrap));
-    }
-    const layers = [...publicLayers, ...sealed];
-    const diffIds = [...publicLayers, ...plain].map(({ digest }) => digest);
-    const config = await layout.putJson(CONFIG_TYPE, {
-      architecture,
-      os: "linux",
-      rootfs: { type: "layers", diff_ids: diffIds },
-    });
-    const manifest = await layout.putJson(MANIFEST_TYPE, {
-      schemaVersion: 2,
-      mediaType: MANIFEST_TYPE,
-      config,
-      layers,
-    });
-    await layout.finish(manifest);
-    const digest = manifest.digest.slice("sha256:".length);
-    return {
-      digest,
-      kekId: id,
-      reference: `${ns}.sealflow.local/${name}@sha256:${digest}`,
-      size: layers.reduce((sum, { size }) => sum + size, 0),
-      sourceDigest: await digestSource(options.source, architecture),
-      config: source.config,
-    };
+    await file.write(bytes);
+    await writer.commit(file, digest);
   } finally {
-    await layout.abandon();
+    await file.discard();
   }
 }
 
-interface Written extends Descriptor {
-  readonly path: string;
-}
-
-/** The plaintext tar in a file that only the owner can read; removed after encryption, and with the scratch folder. */
-async function writePlain(layout: LayoutWriter, layer: PlainLayer, salt: Uint8Array, index: number): Promise<Written> {
-  const path = join(layout.scratch, `plain-${index}`);
-  const hash = createHash("sha256");
-  let size = 0;
-  const tap = async function* (chunks: AsyncIterable<Buffer>) {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
-      size += chunk.length;
-      yield chunk;
-    }
-  };
-  await pipeline(layer.open(salt), tap, createWriteStream(path, { mode: 0o600 }));
-  return { mediaType: TAR_TYPE, digest: `sha256:${hash.digest("hex")}`, size, path };
-}
-
-async function ownerLayer(layout: LayoutWriter, ownerPublicKey: string): Promise<Descriptor> {
-  const path = join(layout.scratch, "owner");
-  const bytes = utf8(jcs({ ownerPublicKey, v: 1 }));
-  const hash = createHash("sha256");
-  let size = 0;
-  const file = createWriteStream(path, { mode: 0o600 });
-  await pipeline(
-    packFiles([{ path: OWNER_FILE, bytes }]),
-    async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        size += chunk.length;
-        yield chunk;
-      }
-    },
-    file,
-  );
-  const digest = `sha256:${hash.digest("hex")}`;
-  await layout.adopt(path, digest);
-  return { mediaType: TAR_TYPE, digest, size };
-}
-
-/** What the KEK is named after: every layer before encryption, in order. */
-const plainDigest = (layers: readonly Descriptor[]): string =>
-  jcsDigest({ v: 1, layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })) });
-
-async function encryptLayer(
-  layout: LayoutWriter,
-  layer: Written,
-  root: Root,
-  wrap: { id: string; kid: string; kek: Uint8Array },
+async function sealLayer(
+  { root, name, signal, onProgress }: SealOptions,
+  writer: LayoutWriter,
+  { layer, digest, size }: MeasuredLayer,
+  index: number,
+  layers: number,
+  id: string,
 ): Promise<Descriptor> {
-  const plaintextDigest = layer.digest.slice("sha256:".length);
-  const { key, nonce } = layerKey(root, plaintextDigest, TAR_TYPE);
+  const { key, nonce } = layerKey(root, digest, MEDIA.layer);
   const sealer = new LayerSealer(key, nonce);
-  const path = `${layer.path}.sealed`;
-  await pipeline(
-    createReadStream(layer.path, { highWaterMark: 1 << 20 }),
-    async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) yield sealer.update(chunk);
-    },
-    createWriteStream(path, { mode: 0o600, highWaterMark: 1 << 20 }),
-  );
-  const { hmac, digest, size } = sealer.final();
-  await layout.adopt(path, `sha256:${digest}`);
-  await rm(layer.path);
-  const iv = (optionsDigest: string) => wrapIv(root, wrap.id, optionsDigest);
-  return {
-    mediaType: TAR_TYPE + ENCRYPTED,
-    digest: `sha256:${digest}`,
-    size,
-    annotations: wrapLayer({ key, nonce, digest: plaintextDigest, hmac, kid: wrap.kid, kek: wrap.kek, iv }),
+  const file = await writer.newBlob();
+  try {
+    await file.write(sealer.update(saltEntry(root, name, index)));
+    const onBytes = progressOf("encrypting", onProgress);
+    let bytes = 0;
+    for await (const chunk of layer.stream()) {
+      signal?.throwIfAborted();
+      await file.write(sealer.update(chunk));
+      bytes += chunk.length;
+      onBytes(index + 1, layers, bytes);
+    }
+    const sealed = sealer.final();
+    // Other bytes under this key would be encrypted with a key stream that is in use already: they never get a name.
+    if (sealed.plaintextDigest !== digest || sealed.size !== size)
+      throw new ImageError("IMAGE_CHANGED", `${layer.label}: changed while it was sealed. Try again`);
+    await writer.commit(file, sealed.digest);
+    const annotations = wrapLayer({
+      key,
+      nonce,
+      digest,
+      hmac: sealed.hmac,
+      kid: kidOf(imageKeyPath(namespaceOf(fingerprint(root)), id)),
+      kek: kek(root, id),
+      iv: (optionsDigest) => wrapIv(root, id, optionsDigest),
+    });
+    return { mediaType: `${MEDIA.layer}${ENCRYPTED}`, digest: sealed.digest, size, annotations };
+  } finally {
+    await file.discard();
+  }
+}
+
+/**
+ * The image that was sealed from the same plain bytes under the same root, when it is whole: documents by digest, layers
+ * by size. (A changed byte inside a layer is found by whoever opens it.) A damaged one is sealed anew.
+ */
+async function existing(
+  writer: LayoutWriter,
+  id: string,
+  config: Descriptor,
+  plain: readonly Descriptor[],
+): Promise<Descriptor | undefined> {
+  try {
+    const found = (await writer.entries()).find((entry) => entry.annotations[KEK_ANNOTATION] === id);
+    if (!found) return undefined;
+    const layout = await Layout.open(writer.folder);
+    const manifest = parseManifest(await layout.document(found), layout.where(found));
+    await layout.document(manifest.config);
+    const opens = manifest.layers
+      .filter((l) => l.annotations[KEY_PACKETS] !== undefined)
+      .every((l) => kidsOf(l.annotations).every((kid) => kid.endsWith(`/${id}`)));
+    const same =
+      manifest.config.digest === config.digest && plain.every((l, i) => manifest.layers[i]?.digest === l.digest);
+    const whole = (await Promise.all(manifest.layers.map((l) => writer.has(l)))).every(Boolean);
+    return opens && same && whole ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const PROGRESS_STEP = 32 * 1024 * 1024;
+
+function progressOf(what: string, report: SealOptions["onProgress"]) {
+  let next = 0;
+  let current = 0;
+  return (layer: number, layers: number, bytes: number): void => {
+    if (layer !== current) next = 0;
+    current = layer;
+    if (bytes < next) return;
+    next = bytes + PROGRESS_STEP;
+    report?.(`${what} layer ${layer}/${layers}: ${Math.round(bytes / 1024 / 1024)} MiB`);
   };
+}
+
+async function sizeOf(layoutDir: string, manifest: Descriptor): Promise<number> {
+  const layout = await Layout.open(path.resolve(layoutDir));
+  const { config, layers } = parseManifest(await layout.document(manifest), layout.where(manifest));
+  return [manifest, config, ...layers].reduce((sum, { size }) => sum + size, 0);
 }

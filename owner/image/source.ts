@@ -1,167 +1,119 @@
-/** What an image is made of, before sealing. */
-import { createHash } from "node:crypto";
-import { type Readable, Transform } from "node:stream";
+/** The plain image: what a source looks like before anything is added to it. Streams can be read more than once. */
+
+import * as path from "node:path";
+import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { extract, pack } from "tar-stream";
-import { jcsDigest } from "../../protocol/canonical";
+import type { ImageSource } from "../../model/spec";
 import {
-  addBytes,
-  asReadable,
-  ImageError,
-  type ImageOfLayout,
-  listFolder,
-  packFolder,
-  readImage,
-  readStream,
-} from "../oci";
+  type Descriptor,
+  isIndex,
+  MEDIA,
+  OciError,
+  type ProcessConfig,
+  parseConfig,
+  parseIndex,
+  parseManifest,
+  selectImage,
+  selectPlatform,
+} from "../../protocol/oci";
+import { folderEntries, Layout, tar } from "../oci";
+import { ImageError } from "./errors";
 
-export interface FolderSource {
-  readonly kind: "folder";
-  readonly path: string;
-  /** Folder inside the image. Default `/app`. */
-  readonly prefix?: string;
-  /** OCI layout below it; absent: nothing but the folder. */
-  readonly base?: string;
-  /** Tag or digest in `base`, when it has several images. */
-  readonly baseRef?: string;
-}
+/** The one platform that confidential guests and the runner layer have. */
+export const PLATFORM = { os: "linux", architecture: "amd64" } as const;
 
-export interface LayoutSource {
-  readonly kind: "oci-layout";
-  readonly path: string;
-  readonly ref?: string;
-}
-
-export type ImageSource = FolderSource | LayoutSource;
-
-export const DEFAULT_PREFIX = "/app";
-/** Holds the random-looking bytes of a sealed layer; overwritten by the next layer, means nothing to programs. */
-export const SALT_PATH = ".sealflow-salt";
-
-/** One layer before encryption: the same bytes for the same source and salt. */
 export interface PlainLayer {
-  /** Without salt: identifies the content. */
-  readonly content: string;
-  /** Uncompressed tar with the salt's entry. */
-  open(salt: Uint8Array): Readable;
+  /** Names it in errors. */
+  readonly label: string;
+  /** An uncompressed tar. */
+  readonly stream: () => AsyncIterable<Uint8Array>;
+  /** SHA-256 of the stream that the source itself claims, hex; undefined when we make the layer. */
+  readonly diffId?: string;
 }
 
-export interface OpenedSource {
+export interface PlainImage {
   readonly layers: readonly PlainLayer[];
-  /** What the image's own config said; it moves into the bundle, since the sealed config is public. */
-  readonly config: {
-    readonly env: string[];
-    readonly entrypoint: string[];
-    readonly cmd: string[];
-    readonly workingDir: string;
-  };
+  readonly process: ProcessConfig;
 }
 
-const NO_CONFIG = { env: [], entrypoint: [], cmd: [], workingDir: "/" };
+const NO_PROCESS: ProcessConfig = { env: [], entrypoint: [], cmd: [], workingDir: "" };
+const DEFAULT_PREFIX = "/app";
 
-/** @param architecture of images taken from an index: `amd64` or `arm64`. @throws ImageError */
-export async function openSource(source: ImageSource, architecture: string): Promise<OpenedSource> {
-  if (source.kind === "oci-layout") return openLayout(source.path, source.ref, architecture);
-  const below = source.base
-    ? await openLayout(source.base, source.baseRef, architecture)
-    : { layers: [], config: NO_CONFIG };
-  return { layers: [...below.layers, await folderLayer(source)], config: below.config };
+/** @throws SourceError, OciError, ImageError. */
+export async function openSource(source: ImageSource): Promise<PlainImage> {
+  if (source.kind === "oci-layout") return openLayout(path.resolve(source.path), source.ref);
+  const prefix = prefixOf(source.prefix ?? DEFAULT_PREFIX);
+  const base = source.base === undefined ? undefined : await openLayout(path.resolve(source.base), source.baseRef);
+  const folder = path.resolve(source.path);
+  const entries = await folderEntries(folder, prefix, base === undefined);
+  const layer: PlainLayer = { label: folder, stream: () => tar(entries) };
+  return { layers: [...(base?.layers ?? []), layer], process: base?.process ?? NO_PROCESS };
 }
 
-/**
- * Digest of the plaintext, hex: needs no root, so a preview can compute it. Equal exactly when sealing would give the
- * same image under one root.
- */
-export async function digestSource(source: ImageSource, architecture = "amd64"): Promise<string> {
-  const { layers } = await openSource(source, architecture);
-  return jcsDigest({ v: 1, layers: layers.map((layer) => layer.content) });
+/** `/app` → `app`. */
+function prefixOf(prefix: string): string {
+  const inside = prefix.replace(/^\//, "").replace(/\/$/, "");
+  const parts = inside.split("/");
+  const bad = !prefix.startsWith("/") || (inside !== "" && parts.some((p) => p === "" || p === "." || p === ".."));
+  if (bad || prefix.includes("\0"))
+    throw new ImageError("IMAGE_PREFIX", `prefix ${JSON.stringify(prefix)}: not an absolute path such as "/app"`);
+  return inside;
 }
 
-async function folderLayer({ path, prefix = DEFAULT_PREFIX }: FolderSource): Promise<PlainLayer> {
-  const entries = await listFolder(path);
-  const hash = createHash("sha256");
-  for await (const chunk of packFolder(path, entries, prefix)) hash.update(chunk as Buffer);
-  return {
-    content: hash.digest("hex"),
-    open: (salt) => packFolder(path, entries, prefix, [{ path: SALT_PATH, bytes: salt }]),
-  };
-}
-
-async function openLayout(path: string, ref: string | undefined, architecture: string): Promise<OpenedSource> {
-  const image = await readImage(path, ref, architecture);
-  const problems = image.manifest.layers.flatMap(({ mediaType }, i) =>
-    opener(mediaType) ? [] : [`layer ${i} is ${mediaType}`],
-  );
-  if (problems.length > 0) {
-    throw new ImageError(
-      "LAYER_TYPE",
-      `${path}: ${problems.join("; ")}; guests open plain and gzip OCI layers only: convert it with \`skopeo copy --format oci --dest-compress-format gzip\``,
-    );
+async function openLayout(folder: string, ref: string | undefined): Promise<PlainImage> {
+  const layout = await Layout.open(folder);
+  let image = selectImage(layout.entries, ref, folder);
+  if (isIndex(image.mediaType)) {
+    const where = layout.where(image);
+    image = selectPlatform(parseIndex(await layout.document(image), where), PLATFORM.architecture, where);
   }
-  return { layers: image.manifest.layers.map((layer) => layoutLayer(path, layer)), config: configOf(image) };
-}
-
-function layoutLayer(layout: string, { mediaType, digest }: { mediaType: string; digest: string }): PlainLayer {
-  return {
-    content: digest,
-    open: (salt) => withSalt(checked(layout, digest), opener(mediaType) ?? (() => new Transform()), salt),
-  };
-}
-
-/** How to get a plain tar; undefined when there is no way. */
-function opener(mediaType: string): (() => Transform) | undefined {
-  if (/(?:tar|tar\.gzip|tar\+gzip)$/.test(mediaType) && !mediaType.includes("encrypted")) {
-    return mediaType.endsWith("gzip") ? () => createGunzip() : () => pass();
-  }
-  return undefined;
-}
-
-const pass = (): Transform => new Transform({ transform: (chunk, _, done) => done(null, chunk) });
-
-/** The blob's bytes; ends in an error when they are not those of the digest. */
-function checked(layout: string, digest: string): Readable {
-  const hash = createHash("sha256");
-  return readStream(layout, digest).pipe(
-    new Transform({
-      transform(chunk: Buffer, _, done) {
-        hash.update(chunk);
-        done(null, chunk);
-      },
-      flush(done) {
-        const same = `sha256:${hash.digest("hex")}` === digest;
-        done(
-          same ? null : new ImageError("LAYOUT", `${layout}: layer ${digest} has other bytes; make the layout again`),
-        );
-      },
-    }),
-  );
-}
-
-/** Rewrites a tar with the salt's entry first. Headers stay as they are. */
-function withSalt(input: Readable, decompress: () => Transform, salt: Uint8Array): Readable {
-  const out = pack();
-  const tar = extract();
-  tar.on("entry", (header, stream, next) => {
-    if (header.name === SALT_PATH) {
-      stream.on("end", next).resume();
-      return;
-    }
-    const entry = out.entry(header, (error) => (error ? tar.destroy(error) : next()));
-    stream.pipe(entry);
+  const manifest = parseManifest(await layout.document(image), layout.where(image));
+  if (manifest.config.mediaType !== MEDIA.config && manifest.config.mediaType !== MEDIA.dockerConfig)
+    throw new OciError("OCI_UNSUPPORTED", `${folder}: holds a ${manifest.config.mediaType}, not a container image`);
+  const config = parseConfig(await layout.document(manifest.config), layout.where(manifest.config));
+  const { os, architecture, diffIds } = config;
+  if (os !== PLATFORM.os || architecture !== PLATFORM.architecture)
+    throw new ImageError("IMAGE_PLATFORM", `${folder}: is for ${os}/${architecture}, guests are linux/amd64`);
+  if (diffIds.length !== manifest.layers.length)
+    throw new OciError("OCI_FORM", `${folder}: ${manifest.layers.length} layers but ${diffIds.length} diff_ids`);
+  const layers = manifest.layers.map((descriptor, i): PlainLayer => {
+    const label = `${folder}: layer ${i + 1}`;
+    return { label, stream: uncompressed(layout, descriptor, label), diffId: diffIds[i] as string };
   });
-  tar.on("finish", () => out.finalize());
-  const fail = (error: Error): void => void out.destroy(error);
-  const plain = input.on("error", fail).pipe(decompress()).on("error", fail);
-  tar.on("error", fail);
-  addBytes(out, { path: SALT_PATH, bytes: salt }).then(() => plain.pipe(tar), fail);
-  return asReadable(out);
+  return { layers, process: config.process };
 }
 
-function configOf({ config: { config } }: ImageOfLayout): OpenedSource["config"] {
-  return {
-    env: config?.Env ?? [],
-    entrypoint: config?.Entrypoint ?? [],
-    cmd: config?.Cmd ?? [],
-    workingDir: config?.WorkingDir || "/",
-  };
+function uncompressed(layout: Layout, descriptor: Descriptor, label: string): () => AsyncIterable<Uint8Array> {
+  const { mediaType } = descriptor;
+  switch (mediaType) {
+    case MEDIA.layer:
+    case MEDIA.dockerLayer:
+      return () => layout.blob(descriptor);
+    case MEDIA.layerGzip:
+    case MEDIA.dockerLayerGzip:
+      return () => gunzip(layout.blob(descriptor), label);
+    default:
+      throw new OciError("OCI_UNSUPPORTED", `${label}: ${refusal(mediaType)}`);
+  }
+}
+
+function refusal(mediaType: string): string {
+  if (mediaType.includes("zstd"))
+    return `compressed with zstd, which guests cannot decrypt. Convert it to gzip, such as with: skopeo copy --dest-compress-format gzip`;
+  if (mediaType.includes("encrypted")) return "is encrypted already. Give the plain image";
+  if (mediaType.includes("nondistributable") || mediaType.includes("foreign"))
+    return "is not distributable: its content is elsewhere. Give an image with all layers";
+  return `media type ${JSON.stringify(mediaType.slice(0, 100))}, supported are OCI and Docker layers, tar or gzip`;
+}
+
+async function* gunzip(compressed: AsyncIterable<Uint8Array>, label: string): AsyncGenerator<Uint8Array> {
+  // pipeline hands an error of the blob on to the reader below, and closes the blob when the reader stops early.
+  const plain = pipeline(Readable.from(compressed), createGunzip({ chunkSize: 256 * 1024 }), () => {});
+  try {
+    for await (const chunk of plain as AsyncIterable<Uint8Array>) yield chunk;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (!code?.startsWith("Z_")) throw cause;
+    throw new ImageError("IMAGE_LAYER", `${label}: its gzip stream is damaged (${code})`, { cause });
+  }
 }

@@ -47,7 +47,8 @@ export class TempFile {
     const pieces = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
-    if (pieces.length > 0) await this.handle.writev(pieces);
+    // Unlike write and writev, writeFile goes on after a short write; it appends at the handle's position.
+    if (pieces.length > 0) await this.handle.writeFile(Buffer.concat(pieces));
   }
 }
 

@@ -56,6 +56,13 @@ export class LayoutWriter {
     return there ? (await Layout.open(this.folder)).entries : [];
   }
 
+  /** Deletes what interrupted writers left. Call it under `exclusively`. */
+  async sweep(): Promise<void> {
+    const folder = this.#blobs;
+    const names = await readdir(folder).catch(() => []);
+    for (const name of names) if (/^\..*\.tmp$/.test(name)) await rm(path.join(folder, name), { force: true });
+  }
+
   /** Whether the blob is there with its size; its bytes are not read. */
   async has({ digest, size }: Descriptor): Promise<boolean> {
     const found = await stat(this.#blob(digest)).catch(() => undefined);
@@ -72,7 +79,7 @@ export class LayoutWriter {
 
   /** A file to write a blob into; give it to `commit`. */
   newBlob(): Promise<TempFile> {
-    return TempFile.create(path.dirname(this.#blob("")));
+    return TempFile.create(this.#blobs);
   }
 
   commit(file: TempFile, digest: string): Promise<void> {
@@ -116,7 +123,7 @@ export class LayoutWriter {
       const { config, layers } = parseManifest(await layout.document(entry), layout.where(entry));
       for (const { digest: used } of [entry, config, ...layers]) needed.add(used);
     }
-    const folder = path.dirname(this.#blob(""));
+    const folder = this.#blobs;
     for (const name of await readdir(folder)) if (!needed.has(name)) await rm(path.join(folder, name), { force: true });
   }
 
@@ -125,6 +132,10 @@ export class LayoutWriter {
     const index = { schemaVersion: 2, mediaType: MEDIA.index, manifests: sorted.map(descriptorJson) };
     await writeAtomic(path.join(this.folder, LAYOUT_FILE), utf8(jcs({ imageLayoutVersion: LAYOUT_VERSION })));
     await writeAtomic(path.join(this.folder, INDEX_FILE), utf8(jcs(index)));
+  }
+
+  get #blobs(): string {
+    return path.dirname(this.#blob("0"));
   }
 
   #blob(digest: string): string {

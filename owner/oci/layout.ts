@@ -92,6 +92,8 @@ async function document(folder: string, name: string): Promise<Uint8Array> {
 function unreadable(where: string, cause: unknown): unknown {
   const { code } = cause as NodeJS.ErrnoException;
   if (code === "ENOENT") return new OciError("OCI_FORM", `${where}: missing. The layout is not complete`, { cause });
+  if (code === "ELOOP")
+    return new OciError("OCI_FORM", `${where}: is a link. Copy the layout with its links resolved: cp -rL`, { cause });
   if (cause instanceof SourceError)
     return new OciError("OCI_FORM", `${cause.message}. The layout is damaged, make it again`, { cause });
   return cause;
