@@ -3,6 +3,7 @@ import type { Context } from "../context";
 import { EXIT } from "../exit-codes";
 import type { Backend } from "../run/backend";
 import { executeRun } from "../run/execute";
+import type { RunSummary } from "../run/summary";
 import { withLedger } from "../support/ledger";
 import { type Choice, choosePipeline } from "../support/pipelines";
 import { shortRun } from "../support/runs";
@@ -18,14 +19,22 @@ export async function run(context: Context, options: RunOptions, backend: Backen
   const params = options.params === undefined ? undefined : path.resolve(context.io.cwd, options.params);
   return withLedger(context, deployed, async (session) => {
     const summary = await executeRun(context, deployed, session, backend, { params, resume: options.resume });
-    const ok = summary.state === "succeeded";
-    context.result(summary, [
-      `run ${summary.run}: ${summary.state} after ${summary.seconds.toFixed(1)} s`,
-      ...(ok
-        ? [`next: npx sealflow fetch ${shortRun(summary.run)}`]
-        : summary.steps.filter((s) => s.state !== "committed").map((s) => `  ${s.name}: ${s.state}`)),
-      ...(ok ? [] : [`what the programs printed: npx sealflow logs --run ${shortRun(summary.run)}`]),
-    ]);
-    return ok ? EXIT.ok : EXIT.run;
+    context.result(summary, runLines(summary));
+    return summary.state === "succeeded" ? EXIT.ok : EXIT.run;
   });
+}
+
+/** What became of a run, and what to do next. */
+export function runLines({ run, state, seconds, steps }: RunSummary): string[] {
+  const id = shortRun(run);
+  const end = `run ${run}: ${state} after ${seconds.toFixed(1)} s`;
+  if (state === "succeeded") return [end, `next: npx sealflow fetch ${id}`];
+  const left = steps.filter((step) => step.state !== "committed").map((step) => `  ${step.name}: ${step.state}`);
+  const goOn = `it can go on: npx sealflow run --resume ${id}; or be given up: npx sealflow cancel ${id}`;
+  return [
+    end,
+    ...left,
+    ...(state === "open" ? [goOn] : []),
+    `what the programs printed: npx sealflow logs --run ${id}`,
+  ];
 }

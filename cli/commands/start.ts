@@ -13,6 +13,7 @@ import { releasedFiles, releasedLines } from "../support/released";
 import { reportLines } from "../support/report";
 import { shortRun } from "../support/runs";
 import { startServices } from "./dev";
+import { runLines } from "./run";
 
 const STACK = "local";
 
@@ -27,10 +28,7 @@ export async function start(context: Context, backend: Backend): Promise<number>
   return withLedger(context, deployed, async (session) => {
     const summary = await executeRun(context, deployed, session, backend, {});
     if (summary.state !== "succeeded") {
-      context.result(
-        summary,
-        `run ${shortRun(summary.run)}: ${summary.state}. See: npx sealflow logs --run ${shortRun(summary.run)}`,
-      );
+      context.result(summary, runLines(summary));
       return EXIT.run;
     }
     return finish(context, deployed, session, summary);
