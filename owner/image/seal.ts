@@ -139,12 +139,14 @@ const manifestJson = (config: Descriptor, layers: readonly Descriptor[]) => ({
   layers: layers.map(descriptorJson),
 });
 
-/** `/sealflow-owner/owner.json`: measured with the image, so the runner need not trust what it is told. */
+/** `/sealflow-owner/owner.json` and an empty `/tmp`: measured with the image, so the runner need not trust what it is told. */
 async function ownerLayer(ownerPublicKey: string): Promise<Uint8Array> {
   const content = utf8(jcs({ v: 1, ownerPublicKey }));
   const chunks: Uint8Array[] = [];
   const entries = tarEntries([
     { type: "directory", name: "sealflow-owner" },
+    // Where bubblewrap puts its new root together; the container's root is read-only, and an empty image has no /tmp.
+    { type: "directory", name: "tmp" },
     {
       type: "file",
       name: "sealflow-owner/owner.json",
