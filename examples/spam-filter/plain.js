@@ -41,15 +41,17 @@ const PLAN = {
 
 /**
  * @param {(line: string) => void} log one line per step
+ * @param {string} [keep] an empty folder for the files of every step, `<step>/in/<name>` and `<step>/out/<name>`; without
+ *   it they are deleted
  * @returns {{metrics: any, seconds: number}} what the gate lets pass
  * @throws {Error} when a step fails, with its output
  */
-function runPlain(log = () => {}) {
+function runPlain(log = () => {}, keep = undefined) {
   const mails = require("./data.js").prepareData();
   require("./build.js").buildSteps();
   const node = findNode24(__dirname);
   if (node === undefined) throw new Error("needs Node 24: `npm ci` brings it on Linux, elsewhere install it");
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "spam-plain-"));
+  const folder = keep ?? fs.mkdtempSync(path.join(os.tmpdir(), "spam-plain-"));
   const started = process.hrtime.bigint();
   const seconds = (since) => Number(process.hrtime.bigint() - since) / 1e9;
   try {
@@ -70,7 +72,7 @@ function runPlain(log = () => {}) {
     const metrics = JSON.parse(fs.readFileSync(path.join(folder, "gate", "out", "metrics"), "utf8"));
     return { metrics, seconds: seconds(started) };
   } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
+    if (keep === undefined) fs.rmSync(folder, { recursive: true, force: true });
   }
 }
 
