@@ -45,7 +45,7 @@ export interface PlanRelease {
   readonly step: string;
   readonly output: string;
   readonly format: Format;
-  /** `owner` first, always. */
+  /** `owner` first, always; then by name. */
   readonly recipients: readonly string[];
 }
 
@@ -96,7 +96,10 @@ export const STEP_DEFAULTS = {
 export function compilePlan(spec: PipelineSpec): Plan {
   checkSpec(spec);
   const formats = formatsOf(spec);
-  const releases = Object.entries(spec.releases ?? {}).map(([name, release]) => planRelease(name, release, formats));
+  // By name: lists are part of identities, and the order in which data is written must not be.
+  const releases = Object.entries(spec.releases ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, release]) => planRelease(name, release, formats));
   const byStep = new Map<string, PlanRelease[]>();
   for (const release of releases) byStep.set(release.step, [...(byStep.get(release.step) ?? []), release]);
   const planned = new Map(
@@ -147,7 +150,7 @@ function planRelease(
   const { from, recipients = [] } = typeof release === "string" ? { from: release } : release;
   const [step, output] = from.split(".") as [string, string];
   const { format } = formats.get(from) as FormatSpec;
-  return { name, from, step, output, format, recipients: ["owner", ...recipients] };
+  return { name, from, step, output, format, recipients: ["owner", ...[...recipients].sort()] };
 }
 
 function planStep(

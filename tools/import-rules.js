@@ -41,7 +41,7 @@ const RULES = {
   components: { own: ["model", "policy", "resources"], npm: PULUMI, node: ["node:fs", "node:path", "node:util"] },
   "policy-pack": { own: ["model", "policy", "resources"], npm: [...PULUMI, "@pulumi/policy"], node: ["node:path"] },
   "index.ts": { own: ["model", "resources", "components"], npm: [], node: [] },
-  stacks: { own: ["components", "resources", "sealflow"], npm: PULUMI, node: ["node:fs", "node:path"] },
+  stacks: { own: ["components", "resources", "sealflow", "examples"], npm: PULUMI, node: ["node:fs", "node:path"] },
   cli: {
     own: ["protocol", "model", "policy", "guest", "relying-party", "owner", "untrusted", "resources", "provider"],
     npm: [...PULUMI, "any"],

@@ -338,6 +338,14 @@ describe("one mistake gives one problem, with place, what was found and what to 
   });
 });
 
+it("more than 5000 steps are too many", () => {
+  const steps = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`s${i}`, step]));
+  expect(validateSpec({ version: 1, name: "p", steps: steps(5000) })).toEqual([]);
+  expect(lines({ version: 1, name: "p", steps: steps(5001) })).toEqual([
+    'LIMIT Pipeline "spam": steps: 5001 are too many. The most is 5000',
+  ]);
+});
+
 describe("all problems are told at once", () => {
   const spec = {
     version: 1,

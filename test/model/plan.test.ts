@@ -1,5 +1,6 @@
 import { compilePlan, defineStep, image, type PipelineSpec, pipeline, SpecError } from "../../model";
 import type { StepPlan } from "../../owner/step/plan";
+import { jcs } from "../../protocol/canonical";
 
 const folder = image.folder("./steps/x");
 const node = ["node", "/app/main.js"];
@@ -78,6 +79,37 @@ describe("a compiled plan", () => {
     expect(plan.inputs).toEqual([{ name: "mails", format: "jsonl", readers: ["split"] }]);
     const release = { name: "model", from: "train.model", step: "train", output: "model", format: "json" };
     expect(plan.releases).toEqual([{ ...release, recipients: ["owner", "auditor"] }]);
+  });
+
+  it("gives every step the same program whatever order names are written in", () => {
+    const reversed = (value: unknown): unknown =>
+      value !== null && typeof value === "object" && !Array.isArray(value)
+        ? Object.fromEntries(
+            Object.entries(value)
+              .map(([key, inner]) => [key, reversed(inner)])
+              .reverse(),
+          )
+        : value;
+    const step = {
+      image: folder,
+      command: node,
+      outputs: { a: "json", b: "json", c: "json" },
+      env: { X: "1", Y: "2" },
+    };
+    const releases = { r1: { from: "s.c", recipients: ["z", "a"] }, r3: "s.a", r2: "s.b" };
+    const written = {
+      version: 1,
+      name: "p",
+      steps: { s: step, t: { ...step, inputs: { i: "s.a", j: "s.b" } } },
+      releases,
+    };
+    const turned = reversed(written) as PipelineSpec;
+    (turned as { releases: unknown }).releases = { ...turned.releases, r1: { from: "s.c", recipients: ["a", "z"] } };
+    const [one, other] = [compilePlan(written as PipelineSpec), compilePlan(turned)];
+    const byName = (p: typeof one) => p.steps.map((s) => jcs(s)).sort();
+    expect(byName(other)).toEqual(byName(one));
+    expect(other.releases).toEqual(one.releases);
+    expect(one.releases.map((r) => r.name)).toEqual(["r1", "r2", "r3"]);
   });
 
   it("is what a step is derived from", () => {
