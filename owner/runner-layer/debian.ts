@@ -207,7 +207,9 @@ class Apt {
     const { work } = this.options;
     return [
       ...["-c", join(work, "apt.conf"), ...sandbox],
-      ...["-o", `Dir::State=${join(work, "state")}`, "-o", `Dir::Cache=${join(work, "cache")}`],
+      // Lists and archives by name, too: the system's configuration may give them absolute paths.
+      ...["-o", `Dir::State=${join(work, "state")}`, "-o", `Dir::State::Lists=${join(work, "state", "lists")}`],
+      ...["-o", `Dir::Cache=${join(work, "cache")}`, "-o", `Dir::Cache::Archives=${join(work, "cache", "archives")}`],
       ...["-o", "Dir::State::status=/var/lib/dpkg/status", "-o", "Acquire::Retries=3"],
     ];
   }

@@ -1,0 +1,199 @@
+/** The runner layer, made from the real pinned inputs and run in an empty root. */
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { ensureRunnerLayer, type RunnerLayer } from "../../owner/runner-layer";
+import { type Lock, lock } from "../../owner/runner-layer/inputs";
+
+const has = (tool: string) => spawnSync(tool, ["--version"]).status === 0;
+const withApt = has("apt-get") && has("dpkg-deb") ? describe : describe.skip;
+const inNamespace = spawnSync("unshare", ["-rm", "true"]).status === 0 ? test : test.skip;
+const MINUTES = 60_000;
+
+const work = mkdtempSync(join(tmpdir(), "sealflow-runner-layer-"));
+const runnerJs = join(work, "runner.js");
+const cacheDir = join(work, "cache");
+writeFileSync(runnerJs, "console.log('the runner of this test');\n");
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+/** The lock with another bubblewrap. */
+function otherBubblewrap(change: { version?: string; sha256?: string }): Lock {
+  const copy = structuredClone(lock());
+  const [bubblewrap] = copy.architectures.x64?.debian.packages.filter(({ name }) => name === "bubblewrap") ?? [];
+  Object.assign(bubblewrap as object, change);
+  return copy;
+}
+
+withApt("the runner layer", () => {
+  let layer: RunnerLayer;
+  const root = join(work, "root");
+
+  beforeAll(async () => {
+    layer = await ensureRunnerLayer({ cacheDir, runnerJs });
+    for (const folder of ["", "proc", "tmp"]) mkdirSync(join(root, folder));
+    execFileSync("tar", ["xf", layer.path, "-C", root]);
+  }, 10 * MINUTES);
+
+  test("has the pinned bytes, and says so", () => {
+    const bytes = readFileSync(layer.path);
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    // Changes only with the lock, the tar format or the trimming: a new runner layer is a new identity of every step.
+    expect(digest).toBe("883661734634227859376fa472db952f617c022a4e821c3b0679d8bbecea31f9");
+    expect(layer).toEqual({
+      path: layer.path,
+      digest,
+      diffId: `sha256:${digest}`,
+      size: bytes.length,
+      version: "24.21.0-5165da3501bd1a0d",
+    });
+  });
+
+  /** In user and mount namespaces with `/proc`, as a container has it, and an empty `/tmp`; bubblewrap needs both. */
+  const inside = (program: string, ...args: string[]) => {
+    const loader = ["/sealflow/lib/ld.so", "--library-path", "/sealflow/lib", `/sealflow/bin/${program}`];
+    // A real change of root: bubblewrap refuses to work below a chroot. The old root ends up in /tmp/old.
+    const mounts = 'mount --rbind "$0" "$0" && mount --rbind /proc "$0/proc"';
+    const enter = `${mounts} && cd "$0" && mkdir -p tmp/old && pivot_root . tmp/old && exec "$@"`;
+    return execFileSync("unshare", ["-rm", "sh", "-c", enter, root, ...loader, ...args], { encoding: "utf8" });
+  };
+
+  inNamespace("starts Node in a root that has nothing else", () => {
+    const code =
+      "console.log(process.version, require('node:fs').readdirSync('/').sort().join(), Intl.DateTimeFormat().resolvedOptions().locale)";
+    expect(inside("node", "-e", code)).toBe("v24.21.0 proc,sealflow,tmp en-US\n");
+    expect(inside("node", "/sealflow/runner.js")).toBe("the runner of this test\n");
+  });
+
+  inNamespace("starts a program under bubblewrap in a root that has nothing else", () => {
+    const loader = ["/sealflow/lib/ld.so", "--library-path", "/sealflow/lib", "/sealflow/bin/node"];
+    const bind = ["--unshare-all", "--ro-bind", "/sealflow", "/sealflow"];
+    expect(inside("bwrap", ...bind, ...loader, "-p", "[process.pid, ...fs.readdirSync('/')].join()")).toBe(
+      "2,sealflow\n",
+    );
+  });
+
+  test(
+    "is taken from the cache, and made again when its file was changed",
+    async () => {
+      const messages: string[] = [];
+      const again = () => inOtherProcess(cacheDir, {});
+      expect(await again()).toEqual({ layer, messages: [] });
+      const size = statSync(layer.path).size;
+      chmodSync(layer.path, 0o600);
+      writeFileSync(layer.path, Buffer.alloc(size));
+      const repaired = await again();
+      expect(repaired.layer).toEqual(layer);
+      expect(repaired.messages[0]).toMatch(/is damaged; making it again/);
+      expect(messages).toEqual([]);
+    },
+    10 * MINUTES,
+  );
+
+  test(
+    "is made once and whole by three processes at the same time",
+    async () => {
+      const shared = join(work, "shared");
+      const made = await Promise.all([1, 2, 3].map(() => inOtherProcess(shared, {})));
+      expect(new Set(made.map(({ layer }) => layer.digest))).toEqual(new Set([layer.digest]));
+      expect(readdirSync(join(shared, "runner-layer"))).toHaveLength(1);
+    },
+    10 * MINUTES,
+  );
+
+  test(
+    "has the same bytes where apt has no package lists, without touching the system",
+    async () => {
+      const config = join(work, "apt.conf");
+      const lists = join(work, "lists");
+      mkdirSync(join(lists, "partial"), { recursive: true });
+      writeFileSync(config, `Dir::State::Lists "${lists}";\n`);
+      const { layer: other, messages } = await inOtherProcess(join(work, "no-lists"), { APT_CONFIG: config });
+      expect(other.digest).toBe(layer.digest);
+      expect(messages).toContain("fetching package lists into a private folder");
+      expect(readdirSync(lists)).toEqual(["partial"]);
+    },
+    10 * MINUTES,
+  );
+
+  const asRoot = process.getuid?.() === 0 ? test : test.skip; // else the other tests show it
+  asRoot(
+    "has the same bytes when a normal user makes it, with or without package lists",
+    async () => {
+      const config = join(work, "user-apt.conf");
+      writeFileSync(config, `Dir::State::Lists "${join(work, "user-lists")}";\n`);
+      chmodSync(work, 0o777);
+      for (const [name, env] of [
+        ["user", {}],
+        ["user-no-lists", { APT_CONFIG: config }],
+      ] as const) {
+        const { layer: other } = await inOtherProcess(join(work, name), env, 65534);
+        expect(other.digest).toBe(layer.digest);
+      }
+    },
+    10 * MINUTES,
+  );
+
+  test(
+    "a pinned version that is gone is an error with what is wanted, what is offered and the remedy",
+    async () => {
+      const options = { cacheDir, runnerJs, lock: otherBubblewrap({ version: "0.7.0-1" }), env: { ...process.env } };
+      await expect(ensureRunnerLayer(options)).rejects.toMatchObject({
+        code: "APT_VERSION",
+        message: expect.stringMatching(
+          /bubblewrap: wanted 0\.7\.0-1, offered 0\.8\.0-\S+\..*SEALFLOW_RUNNER_LAYER_UNPINNED="<reason>"/,
+        ),
+      });
+      expect(readdirSync(join(cacheDir, "runner-layer"))).toHaveLength(1);
+    },
+    10 * MINUTES,
+  );
+
+  test(
+    "with a reason, what is offered is taken, loudly, as another version",
+    async () => {
+      const messages: string[] = [];
+      const env = { ...process.env, SEALFLOW_RUNNER_LAYER_UNPINNED: "a test" };
+      const gone = otherBubblewrap({ version: "0.7.0-1", sha256: "0".repeat(64) });
+      const onProgress = (message: string) => void messages.push(message);
+      const other = await ensureRunnerLayer({ cacheDir, runnerJs, lock: gone, env, onProgress });
+      expect(other.version).toMatch(/^24\.21\.0-[0-9a-f]{16}-unpinned$/);
+      expect(messages).toContainEqual(expect.stringMatching(/^warning: .*\(a test\): bubblewrap: wanted 0\.7\.0-1/));
+    },
+    10 * MINUTES,
+  );
+
+  test(
+    "a package with other bytes is refused",
+    async () => {
+      const changed = otherBubblewrap({ sha256: "0".repeat(64) });
+      await expect(ensureRunnerLayer({ cacheDir, runnerJs, lock: changed })).rejects.toMatchObject({ code: "HASH" });
+    },
+    10 * MINUTES,
+  );
+});
+
+interface Made {
+  readonly layer: RunnerLayer;
+  readonly messages: string[];
+}
+
+/** Makes the layer in a fresh process, so that nothing is remembered. */
+async function inOtherProcess(cacheDir: string, env: NodeJS.ProcessEnv, uid?: number): Promise<Made> {
+  const code = `
+    const { ensureRunnerLayer } = require("./owner/runner-layer/index.ts");
+    const messages = [];
+    ensureRunnerLayer({ ...JSON.parse(process.argv[1]), onProgress: (m) => void messages.push(m) })
+      .then((layer) => console.log(JSON.stringify({ layer, messages })));`;
+  const args = ["--require", "./test/support/typescript.js", "-e", code, JSON.stringify({ cacheDir, runnerJs })];
+  const cwd = join(__dirname, "../..");
+  const user = uid === undefined ? {} : { uid, gid: uid };
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    ...user,
+  });
+  return JSON.parse(stdout) as Made;
+}
