@@ -146,7 +146,14 @@ class Attempt {
   async #runProgram(): Promise<void> {
     this.report.stage("running");
     const { command, env, limits, egress } = this.opened.bundle.program;
-    const options = { layout: this.layout, command, env, timeoutSeconds: limits.timeoutSeconds, network: egress };
+    const place = { SEALFLOW_SHARD: String(this.work.shard), SEALFLOW_SHARDS: String(limits.shards) };
+    const options = {
+      layout: this.layout,
+      command,
+      env: { ...env, ...place },
+      timeoutSeconds: limits.timeoutSeconds,
+      network: egress,
+    };
     const ended = this.means ? await runIsolated(options, this.means) : await runTrusted(options);
     this.#ended = ended;
     if (ended.timedOut) throw new RunnerError("TIMEOUT", `stopped after ${limits.timeoutSeconds} s`);

@@ -50,12 +50,10 @@ const [name, ...args] = t.command;
 const places = name.includes("/") ? [path.resolve(name)] : (t.env.PATH || "").split(":").filter(Boolean).map((d) => path.join(d, name));
 let file = places.find(runs);
 let argv = [name, ...args];
-if (!file || file === "/sealflow/bin/node") {
-  if (name !== "node" && file === undefined) stop(${NOT_FOUND}, name + ": command not found in this image");
-  if (t.node.length > 1 || file === undefined) {
-    file = t.node[0];
-    argv = [...t.node, ...args];
-  }
+if (!file) {
+  if (name !== "node") stop(${NOT_FOUND}, name + ": command not found in this image");
+  file = t.node[0];
+  argv = [...t.node, ...args];
 }
 try {
   process.execve(file, argv, t.env);

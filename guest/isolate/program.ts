@@ -16,7 +16,7 @@ export const LOG_BYTES = 4 * 1024 * 1024;
 const PROBE_SECONDS = 30;
 /** setTimeout takes no more, milliseconds. */
 const MAX_TIMER_MS = 2_147_000_000;
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/sealflow/bin";
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export interface ProgramOptions {
   readonly layout: Layout;
@@ -197,9 +197,7 @@ export async function runTrusted(options: ProgramOptions): Promise<Ended> {
 function trustedCommand(layout: Layout, command: readonly string[], path: string): string[] {
   const mapped = command.map((word) => mapPath(layout, word));
   if (command[0] !== "node") return mapped;
-  const inImage = path
-    .split(":")
-    .some((dir) => !dir.startsWith("/sealflow/") && existsSync(join(layout.root, dir, "node")));
+  const inImage = path.split(":").some((dir) => existsSync(join(layout.root, dir, "node")));
   return layout.root === "/" && inImage ? mapped : [process.execPath, ...nodeOptions(layout), ...mapped.slice(1)];
 }
 

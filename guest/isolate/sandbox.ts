@@ -3,7 +3,7 @@
  * empty tmpfs in which everything is named: what is not listed here is not there.
  */
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Layout } from "../layout";
 
 /** Uid and gid of every program; nothing else runs with it. */
@@ -48,7 +48,7 @@ export function sandboxArguments({ layout, means, network }: SandboxOptions): st
     ...imageRoot(layout.root, join(base, "lib")),
     ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--perms", "0755", "--tmpfs", "/run"],
     // The public part of the runner layer, so that an image without Node can run Node; not the runner.
-    ...["--perms", "0755", "--tmpfs", "/sealflow"],
+    ...["--perms", "0755", "--tmpfs", "/sealflow", ...folder("/sealflow/bin")],
     ...["--ro-bind", join(base, "lib"), "/sealflow/lib", "--ro-bind", join(base, "bin", "node"), "/sealflow/bin/node"],
     ...["--ro-bind", inputs, "/sealflow/in", "--bind", outputs, "/sealflow/out"],
     ...["--ro-bind", parameters, "/sealflow/params.json"],
@@ -87,9 +87,13 @@ function standInLibraries(libraries: string): string[] {
   const files = readdirSync(libraries).filter((file) => /\.so(\.\d+)*$/.test(file) && file !== "ld.so");
   const links = files.flatMap((file) => ["--symlink", `/sealflow/lib/${file}`, `/lib/${file}`]);
   const named = files.includes(loader.slice(loader.lastIndexOf("/") + 1));
-  if (named && loader.startsWith("/lib/")) return links;
-  return [...links, "--symlink", "/sealflow/lib/ld.so", loader];
+  const places = [...new Set(["/lib", dirname(loader)])].flatMap(folder);
+  if (named && loader.startsWith("/lib/")) return [...places, ...links];
+  return [...places, ...links, "--symlink", "/sealflow/lib/ld.so", loader];
 }
+
+/** bubblewrap makes folders that a mount or link needs with mode 0700, which would keep the program out. */
+const folder = (path: string): string[] => ["--perms", "0755", "--dir", path];
 
 /** The folders as the program sees them. */
 export const SEEN = { inputs: "/sealflow/in", outputs: "/sealflow/out", parameters: "/sealflow/params.json" } as const;

@@ -76,7 +76,11 @@ async function pluggedFiles(oci: OciProcess, places: ContainerPlaces): Promise<s
   return args;
 }
 
+/** Places that the runtime makes in a root before it mounts on them; everybody may look into them. */
+const MOUNT_PLACES = ["proc", "dev", "sys", "etc", "sealflow"];
+
 async function inNamespaces(oci: OciProcess, places: ContainerPlaces): Promise<Start> {
+  for (const name of MOUNT_PLACES) await mkdir(join(places.root, name), { recursive: true, mode: 0o755 });
   const library = join(places.runner, "lib");
   const plugged = await pluggedFiles(oci, places);
   const scratch = oci.Mounts.filter(({ source }) => source.startsWith(EPHEMERAL)).flatMap(({ destination }) => [
