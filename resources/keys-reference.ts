@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 
 /**
  * Where a root secret lives. `state`: Pulumi's encrypted state. `file`: one line of text, path relative to the
@@ -15,7 +15,7 @@ export interface KeysReference {
   pipelineUid: pulumi.Input<string>;
   stackUuid: pulumi.Input<string>;
   source?: pulumi.Input<KeySource>;
-  root?: pulumi.Input<string | undefined>;
+  root?: pulumi.Input<string>;
 }
 
 interface Source {
@@ -25,12 +25,12 @@ interface Source {
   readonly generation: pulumi.Output<number>;
   readonly pipelineUid: pulumi.Output<string>;
   readonly stackUuid: pulumi.Output<string>;
-  readonly root: pulumi.Output<string | undefined>;
+  readonly root: pulumi.Output<string>;
 }
 
 /** Field by field, so that only the root is a secret and a preview can name what changed. */
 export function keysReference(keys: Source, source: pulumi.Input<KeySource> | undefined): KeysReference {
   const { pipeline, stack, fingerprint, generation, pipelineUid, stackUuid, root } = keys;
   const facts = { pipeline, stack, fingerprint, generation, pipelineUid, stackUuid };
-  return { ...facts, ...(source ? { source } : {}), root: pulumi.secret(root) };
+  return { ...facts, ...(source ? { source } : {}), root };
 }

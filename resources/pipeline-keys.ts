@@ -23,8 +23,8 @@ export class PipelineKeys extends pulumi.CustomResource {
   /** Ed25519, base64url; `verify` takes it from here. */
   declare readonly ownerPublicKey: pulumi.Output<string>;
   declare readonly stackUuid: pulumi.Output<string>;
-  /** A secret; undefined when the source is not `state`. */
-  declare readonly root: pulumi.Output<string | undefined>;
+  /** A secret; empty when the source is not `state`. */
+  declare readonly root: pulumi.Output<string>;
   declare readonly keyFiles: pulumi.Output<boolean>;
   /** What sealing resources take as `keys`. */
   readonly reference: KeysReference;

@@ -29,7 +29,7 @@ export class SealedImage extends pulumi.CustomResource {
   declare readonly layout: pulumi.Output<string>;
   /** Version of the runner layer inside. */
   declare readonly runner: pulumi.Output<string>;
-  /** What the image's own config set; a secret. */
+  /** What the image's own config sets; a secret. */
   declare readonly env: pulumi.Output<Record<string, string>>;
   /** What identities rest on. */
   readonly facts: ImageFacts;

@@ -56,12 +56,25 @@ export class StepIdentity extends pulumi.CustomResource {
   declare readonly programId: pulumi.Output<string>;
   /** Initdata digest that attestation reports, hex. */
   declare readonly identity: pulumi.Output<string>;
-  /** The step's public entry of the version's descriptor. */
-  declare readonly entry: pulumi.Output<Record<string, unknown>>;
+  /** Digest of the step's signed bundle. */
+  declare readonly bundle: pulumi.Output<string>;
+  /** Ed25519, verifies its claims, commits and receipts. */
+  declare readonly publicKey: pulumi.Output<string>;
+  /** X25519, its parameters are encrypted to it. */
+  declare readonly parameterKey: pulumi.Output<string>;
+  /** The step's public entry of the version's descriptor: put together here, since it repeats inputs. */
+  readonly entry: pulumi.Output<Record<string, unknown>>;
 
   constructor(name: string, args: StepIdentityArgs, opts?: pulumi.CustomResourceOptions) {
     const hidden = { command: pulumi.secret(args.command), ...(args.env ? { env: pulumi.secret(args.env) } : {}) };
-    const outputs = { programId: undefined, identity: undefined, entry: undefined };
-    super("sealflow:index:StepIdentity", name, { ...outputs, ...args, ...hidden }, opts);
+    const outputs = { programId: undefined, identity: undefined, bundle: undefined };
+    const more = { publicKey: undefined, parameterKey: undefined };
+    super("sealflow:index:StepIdentity", name, { ...outputs, ...more, ...args, ...hidden }, opts);
+    const { inputs, outputs: files, limits, exitClass = "visible", trustProgram, acceptRollback } = args;
+    const waivers = { ...(trustProgram ? { trustProgram } : {}), ...(acceptRollback ? { acceptRollback } : {}) };
+    const { programId, identity, bundle, publicKey, parameterKey } = this;
+    const derived = { programId, identity, bundle, publicKey, parameterKey };
+    const given = { inputs, outputs: files, limits, exitClass, ...waivers };
+    this.entry = pulumi.output(derived).apply((facts): Record<string, unknown> => ({ ...facts, ...given }));
   }
 }

@@ -23,7 +23,7 @@ interface Outputs {
   ns: string;
   ownerPublicKey: string;
   stackUuid: string;
-  root?: string;
+  root: string;
   keyFiles: boolean;
 }
 
@@ -55,7 +55,12 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
     ns: { type: "string", stable: true, about: "Namespace of the root in the key broker." },
     ownerPublicKey: { type: "string", stable: true, about: "Ed25519 key that signs bundles and versions, base64url." },
     stackUuid: { type: "string", stable: true, about: "Random id of this deployment, 32 hex digits." },
-    root: { type: "string", stable: true, secret: true, about: "The root secret; only when the source is `state`." },
+    root: {
+      type: "string",
+      stable: true,
+      secret: true,
+      about: "The root secret; empty when it lives outside the state.",
+    },
     keyFiles: { type: "boolean", about: "Whether the key files were found as they should be." },
   },
 
@@ -88,7 +93,7 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
       ns: facts.ns,
       ownerPublicKey: facts.ownerPublicKey,
       stackUuid: facts.stackUuid,
-      ...(external ? {} : { root: formatRoot(root) }),
+      root: external ? "" : formatRoot(root),
       keyFiles: inputs.keyFiles === true,
     };
     return { id: facts.pipelineUid, outputs };

@@ -60,7 +60,7 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     env: {
       type: "object",
       secret: true,
-      about: "What the image's own config set; goes into the bundles of its steps.",
+      about: "What the image's own config sets, if anything; goes into the bundles of its steps.",
     },
   },
 

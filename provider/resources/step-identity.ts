@@ -2,7 +2,7 @@ import { type DerivedStep, deriveStep, type StepPlan } from "../../owner/step";
 import { grantId, grantValue } from "../../policy";
 import { jcs } from "../../protocol/canonical";
 import { namespaceOf } from "../../protocol/keys";
-import type { DescriptorStep, Program } from "../../protocol/messages";
+import type { Program } from "../../protocol/messages";
 import { imageKeyPath } from "../../protocol/names";
 import type { Tee } from "../../protocol/rcar";
 import { type KeysInput, keysField, openKeys } from "../keys";
@@ -35,7 +35,9 @@ interface Inputs {
 interface Outputs {
   programId: string;
   identity: string;
-  entry: DescriptorStep;
+  bundle: string;
+  publicKey: string;
+  parameterKey: string;
 }
 
 /** Content-addressed: whatever changes, changes programId and identity, so there is no update, only a new one. */
@@ -68,7 +70,9 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
   outputs: {
     programId: { type: "string", about: "Keyed digest of everything the step may do, 64 hex digits." },
     identity: { type: "string", about: "Initdata digest that attestation reports, hex." },
-    entry: { type: "object", about: "The step's entry of the version's descriptor; public." },
+    bundle: { type: "string", about: "Digest of the step's signed bundle." },
+    publicKey: { type: "string", about: "Ed25519 key that the step's claims, commits and receipts verify with." },
+    parameterKey: { type: "string", about: "X25519 key that its parameters are encrypted to." },
   },
 
   async check(context, news, olds) {
@@ -85,8 +89,8 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
       await kbs.putGrant(derived.grant.id, derived.grant.value);
     });
     keepLive(derived.resource);
-    const { programId, identity, descriptorStep: entry } = derived;
-    return { id: derived.resource, outputs: { programId, identity, entry } };
+    const { programId, identity, bundleDigest: bundle, publicKey, parameterKey } = derived;
+    return { id: derived.resource, outputs: { programId, identity, bundle, publicKey, parameterKey } };
   },
 
   /** Grants can be read back; resources cannot. A missing or emptied grant counts as a missing identity. */

@@ -13,7 +13,14 @@ export interface Known {
   readonly outputs: Values;
 }
 
+/**
+ * Before a replacement the engine checks a second time, without the inputs of the last deployment; a resource that
+ * pins what it cannot compute on this machine needs them then, too. By URN, for the life of the plugin.
+ */
+const deployed = new Map<string, Values>();
+
 export async function check(
+  urn: string,
   definition: AnyDefinition,
   context: Context,
   news: Values,
@@ -21,7 +28,9 @@ export async function check(
 ): Promise<{ inputs: Values; failures: Failure[] }> {
   const { inputs, failures } = checkFields(definition, news);
   if (failures.length > 0 || !definition.check) return { inputs, failures };
-  const before = Object.keys(olds).length > 0 ? plainValues(knownFields(olds)) : undefined;
+  if (Object.keys(olds).length > 0) deployed.set(urn, olds);
+  const known = deployed.get(urn);
+  const before = known && plainValues(knownFields(known));
   const own = await definition.check(context, plainValues(knownFields(inputs)), before);
   return { inputs: { ...inputs, ...own.computed }, failures: [...(own.failures ?? [])] };
 }

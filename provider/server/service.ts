@@ -79,7 +79,13 @@ export function createService(options: ServiceOptions): IResourceProviderServer 
     check: unary(async (request: pb.CheckRequest) => {
       const definition = definitionOf(request.getUrn());
       const { inputs, failures } = await during(request.getUrn(), 0, (context) =>
-        operations.check(definition, context, fromStruct(request.getNews()), fromStruct(request.getOlds())),
+        operations.check(
+          request.getUrn(),
+          definition,
+          context,
+          fromStruct(request.getNews()),
+          fromStruct(request.getOlds()),
+        ),
       );
       return new pb.CheckResponse().setInputs(toStruct(inputs)).setFailuresList(failures.map(checkFailure));
     }),

@@ -46,7 +46,7 @@ function outputsOf(type: string, name: string, inputs: Record<string, unknown>) 
     return { ...inputs, fingerprint: "f", generation: 1, pipelineUid: "uid", root: "r" };
   if (type.endsWith("SealedImage"))
     return { digest: `${name}-d`, kekId: `${name}-k`, reference: `${name}-ref`, env: {} };
-  if (type.endsWith("StepIdentity")) return { programId: `${name}-p`, identity: `${name}-i`, entry: { step: name } };
+  if (type.endsWith("StepIdentity")) return { programId: `${name}-p`, identity: `${name}-i` };
   if (type.endsWith("SealedDataset")) return { entry: { dataset: name }, size: 1 };
   return { digest: `${name}-digest`, connectionFile: "file", directory: "d" };
 }
@@ -110,7 +110,10 @@ describe("ConfidentialPipeline", () => {
     });
     expect(named("filter-first")?.inputs.datasets).toEqual({ mails: "mails" });
     expect(named("filter-version")?.inputs).toMatchObject({
-      steps: { first: { step: "filter-first" }, second: { step: "filter-second" }, third: { step: "filter-third" } },
+      steps: {
+        first: { programId: "filter-first-p", inputs: { mails: { dataset: "mails", format: "jsonl" } } },
+        second: { identity: "filter-second-i", trustProgram: "tries things", exitClass: "visible" },
+      },
       datasets: { mails: { dataset: "filter-mails-data" } },
       releases: { model: { from: "second.model", recipients: ["owner", "partner"] } },
       runSeconds: 2_592_000,
