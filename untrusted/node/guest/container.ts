@@ -4,8 +4,8 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { copyFile, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, copyFile, lstat, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { GuestError } from "./errors";
 
 /** The part of CreateContainerRequest that is carried out. */
@@ -79,9 +79,27 @@ async function pluggedFiles(oci: OciProcess, places: ContainerPlaces): Promise<s
 /** Places that the runtime makes in a root before it mounts on them; everybody may look into them. */
 const MOUNT_PLACES = ["proc", "dev", "sys", "etc", "sealflow"];
 
+/** A container runtime makes what mounts need readable for everybody; bubblewrap would make it for root only. */
+async function makeMountFolders(oci: OciProcess, { root }: ContainerPlaces): Promise<void> {
+  for (const { destination } of oci.Mounts) {
+    let path = root;
+    for (const part of dirname(destination)
+      .split("/")
+      .filter((name) => name !== "")) {
+      path = join(path, part);
+      // What the image has stays as it is, also a link: bubblewrap resolves it inside the new root.
+      if (!(await lstat(path).catch(() => undefined))) {
+        await mkdir(path);
+        await chmod(path, 0o755);
+      } else if (!(await lstat(path)).isDirectory()) break;
+    }
+  }
+}
+
 async function inNamespaces(oci: OciProcess, places: ContainerPlaces): Promise<Start> {
   for (const name of MOUNT_PLACES) await mkdir(join(places.root, name), { recursive: true, mode: 0o755 });
   const library = join(places.runner, "lib");
+  await makeMountFolders(oci, places);
   const plugged = await pluggedFiles(oci, places);
   const scratch = oci.Mounts.filter(({ source }) => source.startsWith(EPHEMERAL)).flatMap(({ destination }) => [
     ...["--perms", "0755", "--tmpfs", destination],
