@@ -8,6 +8,7 @@ export interface Called {
   readonly stdout: string;
   readonly stderr: string;
   /** stdout as JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look at whatever a command printed.
   readonly json: any;
 }
 
