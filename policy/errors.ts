@@ -3,7 +3,19 @@ import { SealflowError } from "../protocol/errors";
 /**
  * Append only. INITDATA: text or annotation is not valid initdata. TOO_LARGE: over a size limit. AGENT_POLICY: not an
  * agent policy of this version. GUEST_CONFIG: a URL or certificate that cannot go into a guest's configuration.
- * GRANT: a grant that Trustee could not use. JOB: a value that Kubernetes would refuse.
+ * GRANT: a grant that Trustee could not use. JOB: a value that Kubernetes would refuse. FIRMWARE: an OVMF file that
+ * cannot be measured. REFERENCE_VALUES: values that Trustee could not use or that admit too much. STOCK_IMAGE: a guest
+ * image that boots open without initdata, not acknowledged. TRUSTEE_CONFIG: unknown keys or insecure combinations.
  */
-export type PolicyCode = "INITDATA" | "TOO_LARGE" | "AGENT_POLICY" | "GUEST_CONFIG" | "GRANT" | "JOB";
+export type PolicyCode =
+  | "INITDATA"
+  | "TOO_LARGE"
+  | "AGENT_POLICY"
+  | "GUEST_CONFIG"
+  | "GRANT"
+  | "JOB"
+  | "FIRMWARE"
+  | "REFERENCE_VALUES"
+  | "STOCK_IMAGE"
+  | "TRUSTEE_CONFIG";
 export class PolicyError extends SealflowError<PolicyCode> {}

@@ -32,6 +32,7 @@ export {
   reportedInitdata,
 } from "./initdata/document";
 export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
+export * from "./reference-values";
 export {
   attestationPolicy,
   CPU_POLICY_ID,
