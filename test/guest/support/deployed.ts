@@ -24,7 +24,7 @@ import { type Dev, startDev } from "../../../relying-party/dev";
 import { HttpsClient } from "../../../relying-party/http/client";
 import { KbsAdmin } from "../../../relying-party/kbs-client";
 import { LedgerClient } from "../../../relying-party/ledger-client";
-import { runnerLayerFile } from "./runner-layer";
+import { testRunnerLayer } from "./runner-layer";
 
 export interface StepSource extends Partial<Omit<StepPlan, "name" | "limits">> {
   /** Content of /app: file → text. */
@@ -93,7 +93,7 @@ export async function deploy(source: PipelineSource, running?: { home: string; d
   const jobs: Record<string, KubernetesJob> = {};
   const resources: Record<string, string> = {};
   const releases: Record<string, { from: string }> = {};
-  const runnerLayer = runnerLayerFile();
+  const runnerLayer = await testRunnerLayer();
   for (const [name, step] of Object.entries(source.steps)) {
     const folder = join(home, "source", name);
     mkdirSync(folder, { recursive: true });

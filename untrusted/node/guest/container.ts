@@ -76,28 +76,28 @@ async function pluggedFiles(oci: OciProcess, places: ContainerPlaces): Promise<s
   return args;
 }
 
-/** Places that the runtime makes in a root before it mounts on them; everybody may look into them. */
-const MOUNT_PLACES = ["proc", "dev", "sys", "etc", "sealflow"];
+/** Where bubblewrap mounts by itself, beside the request's mounts. */
+const MOUNT_PLACES = ["/proc", "/dev", "/sys", "/sealflow"];
 
-/** A container runtime makes what mounts need readable for everybody; bubblewrap would make it for root only. */
+/**
+ * A container runtime makes the folders that mounts need, readable for everybody; bubblewrap would make them for root
+ * only. What the image has stays as it is, also a link: bubblewrap resolves it inside the new root.
+ */
 async function makeMountFolders(oci: OciProcess, { root }: ContainerPlaces): Promise<void> {
-  for (const { destination } of oci.Mounts) {
+  for (const folder of [...MOUNT_PLACES, ...oci.Mounts.map(({ destination }) => dirname(destination))]) {
     let path = root;
-    for (const part of dirname(destination)
-      .split("/")
-      .filter((name) => name !== "")) {
+    for (const part of folder.split("/").filter((name) => name !== "")) {
       path = join(path, part);
-      // What the image has stays as it is, also a link: bubblewrap resolves it inside the new root.
-      if (!(await lstat(path).catch(() => undefined))) {
-        await mkdir(path);
-        await chmod(path, 0o755);
-      } else if (!(await lstat(path)).isDirectory()) break;
+      const there = await lstat(path).catch(() => undefined);
+      if (there && !there.isDirectory()) break;
+      if (there) continue;
+      await mkdir(path);
+      await chmod(path, 0o755);
     }
   }
 }
 
 async function inNamespaces(oci: OciProcess, places: ContainerPlaces): Promise<Start> {
-  for (const name of MOUNT_PLACES) await mkdir(join(places.root, name), { recursive: true, mode: 0o755 });
   const library = join(places.runner, "lib");
   await makeMountFolders(oci, places);
   const plugged = await pluggedFiles(oci, places);
