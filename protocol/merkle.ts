@@ -5,6 +5,7 @@
 import { concat, equalBytesHex, fromHex, hex } from "./bytes";
 import { sha256 } from "./crypto";
 import { ProtocolError } from "./errors";
+import { HEX32 } from "./names";
 
 export const leafHash = (leaf: Uint8Array): Uint8Array => sha256(concat(Uint8Array.of(0), leaf));
 export const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array =>
@@ -53,6 +54,12 @@ async function subproof(nodes: NodeSource, m: number, start: number, n: number, 
     : [...(await subproof(nodes, m - k, start + k, n - k, false)), hex(await subtreeRoot(nodes, start, k))];
 }
 
+/** One node of a proof. */
+function nodeOf(text: string, wrong: () => ProtocolError): Uint8Array {
+  if (!HEX32.test(text)) throw wrong();
+  return fromHex(text);
+}
+
 /** RFC 9162 section 2.1.3.2. @throws ProtocolError LOG_PROOF. */
 export function verifyInclusion(leaf: Uint8Array, index: number, size: number, proof: string[], root: string): void {
   const wrong = () => new ProtocolError("LOG_PROOF", `entry ${index} is not in the log of size ${size}`);
@@ -62,13 +69,14 @@ export function verifyInclusion(leaf: Uint8Array, index: number, size: number, p
   let r = leafHash(leaf);
   for (const p of proof) {
     if (sn === 0) throw wrong();
+    const node = nodeOf(p, wrong);
     if (fn % 2 === 1 || fn === sn) {
-      r = nodeHash(fromHex(p), r);
+      r = nodeHash(node, r);
       while (fn % 2 === 0 && fn !== 0) {
         fn = Math.floor(fn / 2);
         sn = Math.floor(sn / 2);
       }
-    } else r = nodeHash(r, fromHex(p));
+    } else r = nodeHash(r, node);
     fn = Math.floor(fn / 2);
     sn = Math.floor(sn / 2);
   }
@@ -92,8 +100,9 @@ export function verifyConsistency(
     if (old.root !== hex(EMPTY_ROOT) || proof.length > 0) throw wrong();
     return;
   }
-  const path = proof.map(fromHex);
-  if ((old.size & (old.size - 1)) === 0) path.unshift(fromHex(old.root));
+  const path = proof.map((p) => nodeOf(p, wrong));
+  // Not by bits: `&` knows 32 of them, and sizes may be larger.
+  if (old.size === 1 || split(old.size) * 2 === old.size) path.unshift(nodeOf(old.root, wrong));
   let fn = old.size - 1;
   let sn = head.size - 1;
   while (fn % 2 === 1) {
