@@ -32,8 +32,7 @@ export async function postClaim(ctx: Context, token: string): Promise<string> {
   if (known.length === 0) return answer(ctx, digest, unknownProgram(unverified));
 
   const c = await verifyClaim(token, [...new Set(known.map((v) => v.publicKey))]);
-  const versions = known.filter((v) => v.publicKey === c.key).map((v) => v.digest);
-  const decision = await ctx.db.write((tx) => decide(ctx, tx, c.claim, digest, versions));
+  const decision = await ctx.db.write((tx) => decide(ctx, tx, c.claim, digest, c.key));
   ctx.feed.changed();
   return answer(ctx, digest, decision, c.claim);
 }
@@ -81,14 +80,14 @@ async function versionsOf(tx: Tx, c: Claim, now: number): Promise<KnownVersion[]
   }));
 }
 
-async function decide(ctx: Context, tx: Tx, c: Claim, digest: string, among: string[]): Promise<Decision> {
+async function decide(ctx: Context, tx: Tx, c: Claim, digest: string, key: string): Promise<Decision> {
   const now = ctx.now();
-  const repeated = await repeatedClaim(tx, digest, now);
+  // Read again: the first look was outside this transaction, and a newer version may have registered since.
+  const versions = (await versionsOf(tx, c, now)).filter((v) => v.publicKey === key);
+  const usable = versions.filter((v) => v.state === "open" || v.state === "draining").map((v) => v.digest);
+  const repeated = await repeatedClaim(tx, digest, usable, now);
   if (repeated) return repeated;
 
-  // Read again: the first look was outside this transaction.
-  const versions = (await versionsOf(tx, c, now)).filter((v) => among.includes(v.digest));
-  const usable = versions.filter((v) => v.state === "open" || v.state === "draining").map((v) => v.digest);
   const runs =
     c.runHint === null
       ? await openRuns(tx, usable, c.step, now)
@@ -121,11 +120,11 @@ async function exhausted(tx: Tx, [run]: RunRow[], step: string, now: number): Pr
 }
 
 /** The same bytes again get the same attempt, as long as it is still going on. */
-async function repeatedClaim(tx: Tx, digest: string, now: number): Promise<Decision | undefined> {
+async function repeatedClaim(tx: Tx, digest: string, usable: string[], now: number): Promise<Decision | undefined> {
   const attempt = await tx.selectFrom("attempts").selectAll().where("claim", "=", digest).executeTakeFirst();
   if (!attempt) return undefined;
   const run = await findRun(tx, attempt.run);
-  if (!run || stateNow(run, now) !== "open" || attempt.ended !== 0) {
+  if (!run || !usable.includes(run.version) || stateNow(run, now) !== "open" || attempt.ended !== 0) {
     return { status: "refused", refusal: "RUN_CLOSED", detail: "this claim's attempt has ended; claim anew" };
   }
   return { status: "go", granted: attempt };

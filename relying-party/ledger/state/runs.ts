@@ -57,13 +57,14 @@ export async function cancelRun(ctx: Context, run: string, token: string): Promi
   return { state };
 }
 
-/** Compare-and-set from open. @returns false when the run had ended already. */
+/** Compare-and-set from open, which an expired run no longer is. @returns false when the run had ended already. */
 export async function endRun(tx: Tx, run: string, state: RunState, now: number): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable("runs")
     .set({ state, ended_at: now })
     .where("run", "=", run)
     .where("state", "=", "open")
+    .where("expires_at", ">", now)
     .executeTakeFirst();
   return numUpdatedRows === 1n;
 }

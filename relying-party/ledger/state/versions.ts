@@ -19,13 +19,17 @@ export function versionState(
   return now < version.closes_at ? "draining" : "closed";
 }
 
-/** Ends the open runs of a version that allows no more work, and deletes their secrets. */
+/**
+ * Ends the open runs of a version that allows no more work, and deletes their secrets. Runs that have expired stay so:
+ * the sweep writes that down.
+ */
 export async function settleVersion(tx: Tx, version: string, pipelineUid: string, now: number): Promise<void> {
   const ended = await tx
     .updateTable("runs")
     .set({ state: "closed", ended_at: now, secret: null })
     .where("version", "=", version)
     .where("state", "=", "open")
+    .where("expires_at", ">", now)
     .returning("run")
     .execute();
   for (const { run } of ended.sort((a, b) => (a.run < b.run ? -1 : 1))) {

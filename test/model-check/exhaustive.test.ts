@@ -1,0 +1,172 @@
+import {
+  type Action,
+  type Answer,
+  actions,
+  apply,
+  type Bounds,
+  type Run,
+  runState,
+  type Spec,
+  type State,
+  start,
+  stepCommitted,
+  versionState,
+} from "./model";
+
+/**
+ * Every state that can be reached, in every order of events, within the bounds; each step on the way is checked.
+ * @returns how many states and steps there were.
+ */
+function explore(spec: Spec, bounds: Bounds): { states: number; steps: number } {
+  const first = start();
+  const seen = new Set([JSON.stringify(first)]);
+  let frontier = [first];
+  let steps = 0;
+  while (frontier.length > 0) {
+    const next: State[] = [];
+    for (const state of frontier) {
+      check(`after ${steps} steps`, invariants(spec, state), state);
+      check("no way to success", stuck(spec, state), state);
+      for (const action of actions(spec, state, bounds)) {
+        const { state: after, answer } = apply(spec, state, action);
+        steps++;
+        check(JSON.stringify(action), transition(state, action, answer, after), state);
+        const key = JSON.stringify(after);
+        if (seen.has(key)) continue;
+        seen.add(key);
+        next.push(after);
+      }
+    }
+    frontier = next;
+  }
+  return { states: seen.size, steps };
+}
+
+function check(what: string, problem: string | undefined, state: State): void {
+  if (problem !== undefined) throw new Error(`${what}: ${problem}\nin ${JSON.stringify(state, null, 1)}`);
+}
+
+function invariants(spec: Spec, state: State): string | undefined {
+  for (const run of state.runs) {
+    const all = Object.keys(spec.steps).every((step) => stepCommitted(spec, run, step));
+    if (all !== (run.state === "succeeded")) return "a run succeeds exactly when every shard is committed";
+    if (run.secret && ["cancelled", "closed"].includes(run.state)) return "the secret outlives the run";
+    for (const [name, shards] of Object.entries(run.steps)) {
+      const step = spec.steps[name] as Spec["steps"][string];
+      if (shards.length > step.shards) return "more shards than the step has";
+      for (const shard of shards) {
+        if (shard.attempts.length > step.retryLimit + 1) return "more attempts than allowed";
+        const counted = shard.attempts.filter((a) => a.end === "ok").length;
+        if (counted !== (shard.committed === null ? 0 : 1)) return "not exactly one counted commit";
+      }
+      const started = shards.length > 0;
+      if (started && step.after.some((p) => !stepCommitted(spec, run, p))) return "granted before its producers ended";
+    }
+  }
+  return undefined;
+}
+
+const FINAL = new Set(["succeeded", "failed", "cancelled", "expired", "closed"]);
+
+function transition(before: State, action: Action, answer: Answer, after: State): string | undefined {
+  for (const [index, run] of before.runs.entries()) {
+    const then = after.runs[index] as Run;
+    const was = runState(before, run);
+    if (FINAL.has(was) && runState(after, then) !== was) return `a run that was ${was} became ${runState(after, then)}`;
+    if (!run.secret && then.secret) return "a deleted secret came back";
+    for (const [step, shards] of Object.entries(run.steps)) {
+      for (const [i, shard] of shards.entries()) {
+        const later = then.steps[step]?.[i];
+        if (shard.committed !== null && later?.committed !== shard.committed) return "a counted commit changed";
+        if ((later?.attempts.length ?? 0) < shard.attempts.length) return "an attempt vanished";
+      }
+    }
+    if (FINAL.has(was) && JSON.stringify(run.steps) !== JSON.stringify(then.steps)) return "work on an ended run";
+    const version = versionState(before, before.versions[run.version] as State["versions"][number]);
+    const dead = version === "revoked" || version === "closed";
+    if (dead && JSON.stringify(run.steps) !== JSON.stringify(then.steps)) return "work on a closed version";
+  }
+  if (answer.status === "go") {
+    const run = after.runs.find((r) => r.id === answer.place?.run);
+    if (!run?.secret) return "granted without a secret";
+    if (runState(after, run) !== "open") return "granted in a run that is not open";
+    if (action.kind === "claim" && action.hint !== null && action.hint !== run.id) return "granted in another run";
+  }
+  const before_ = JSON.stringify({ ...before, now: 0 });
+  if (answer.status === "wait" && before_ !== JSON.stringify({ ...after, now: 0 })) return "a wait changed something";
+  if (action.kind === "open" && answer.status === "open") {
+    const version = before.versions[action.version] as State["versions"][number];
+    if (versionState(before, version) !== "open") return "a run opened on a version that is not the newest";
+  }
+  return undefined;
+}
+
+/** An open run can always still succeed: whatever was lost, some attempt is out or allowed. */
+function stuck(spec: Spec, state: State): string | undefined {
+  for (const run of state.runs) {
+    const version = versionState(state, state.versions[run.version] as State["versions"][number]);
+    if (runState(state, run) !== "open" || version === "closed" || version === "revoked") continue;
+    let now = state;
+    for (const [step, { shards }] of Object.entries(spec.steps)) {
+      for (let shard = 0; shard < shards; shard++) now = finish(spec, now, run.id, step, shard);
+    }
+    if (now.runs.find((r) => r.id === run.id)?.state !== "succeeded") return `run ${run.id} is open but cannot succeed`;
+  }
+  return undefined;
+}
+
+function finish(spec: Spec, state: State, run: string, step: string, shard: number): State {
+  let now = state;
+  for (;;) {
+    const found = now.runs.find((r) => r.id === run)?.steps[step]?.[shard];
+    if (found && found.committed !== null) return now;
+    const out = found?.attempts.findIndex((a) => a.end === null) ?? -1;
+    if (out >= 0) {
+      now = apply(spec, now, { kind: "commit", run, step, shard, attempt: out + 1, outcome: "ok" }).state;
+      continue;
+    }
+    const { state: after, answer } = apply(spec, now, { kind: "claim", step, hint: run });
+    if (answer.status !== "go") return now;
+    now = after;
+  }
+}
+
+const one = (shards: number, retryLimit: number, after: string[] = []) => ({ after, shards, retryLimit });
+
+describe("in every order of events", () => {
+  it.each<[string, Spec, Bounds]>([
+    [
+      "one step, two runs, two versions",
+      { steps: { a: one(1, 0) }, runSeconds: 1 },
+      { runs: 2, versions: 2, seconds: 1, drain: 1 },
+    ],
+    [
+      "one step, two shards, one retry",
+      { steps: { a: one(2, 1) }, runSeconds: 1 },
+      { runs: 1, versions: 1, seconds: 1, drain: 1 },
+    ],
+    [
+      "a chain of two with a retry, two versions",
+      { steps: { a: one(1, 1), b: one(1, 0, ["a"]) }, runSeconds: 2 },
+      { runs: 1, versions: 2, seconds: 2, drain: 1 },
+    ],
+    [
+      "a fan-out of two shards, collected",
+      { steps: { a: one(2, 0), b: one(1, 0, ["a"]) }, runSeconds: 2 },
+      { runs: 1, versions: 1, seconds: 2, drain: 1 },
+    ],
+    [
+      "a diamond",
+      { steps: { a: one(1, 0), b: one(1, 0, ["a"]), c: one(1, 0, ["a"]), d: one(1, 0, ["b", "c"]) }, runSeconds: 1 },
+      { runs: 1, versions: 1, seconds: 1, drain: 1 },
+    ],
+  ])(
+    "%s: nothing counts twice, nothing ends twice, nothing is stuck",
+    (_name, spec, bounds) => {
+      const { states, steps } = explore(spec, bounds);
+      expect(states).toBeGreaterThan(100);
+      expect(steps).toBeGreaterThan(1000);
+    },
+    120_000,
+  );
+});

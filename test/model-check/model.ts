@@ -1,0 +1,350 @@
+/**
+ * The run state machine, as docs/protocol describes it, without signatures, storage or time of its own.
+ *
+ * `apply` is a pure function: it copies the state, changes the copy and returns it with the answer that a caller gets.
+ * All versions of the pipeline have the same programs, so a claim without a hint may end in a run of any open version.
+ */
+
+export interface StepSpec {
+  /** Steps that must be committed, all shards, before this one is granted. */
+  readonly after: readonly string[];
+  readonly shards: number;
+  readonly retryLimit: number;
+}
+
+export interface Spec {
+  readonly steps: Readonly<Record<string, StepSpec>>;
+  /** Seconds from the opening of a run to its expiry. */
+  readonly runSeconds: number;
+}
+
+export type RunState = "open" | "succeeded" | "failed" | "cancelled" | "expired" | "closed";
+
+export interface Attempt {
+  /** How it was reported to end, if it was and that was recorded. */
+  end: "ok" | "failed" | null;
+}
+
+export interface Shard {
+  attempts: Attempt[];
+  /** Number of the one counted attempt, from 1; null until then. */
+  committed: number | null;
+  /** "failed": no attempt is going on; the next claim takes it before a twin is made. */
+  state: "running" | "failed" | "committed";
+  /** Order of the last grant: the shard that has run longest gets the twin. */
+  claimedAt: number;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly version: number;
+  state: RunState;
+  readonly openedAt: number;
+  readonly expiresAt: number;
+  /** Step → the shards handed out so far, in order. */
+  readonly steps: Record<string, Shard[]>;
+  /** Whether the run secret still exists. */
+  secret: boolean;
+}
+
+export interface Version {
+  closesAt: number | null;
+  revoked: boolean;
+  /** Its open runs have been ended. */
+  settled: boolean;
+}
+
+export interface State {
+  now: number;
+  destroyed: boolean;
+  readonly versions: Version[];
+  readonly runs: Run[];
+}
+
+export type Action =
+  | { readonly kind: "register"; readonly drain: number }
+  | { readonly kind: "open"; readonly version: number; readonly id: string }
+  | { readonly kind: "claim"; readonly step: string; readonly hint: string | null }
+  /** The same bytes as the claim that was granted this attempt. */
+  | ({ readonly kind: "reclaim" } & Place)
+  | ({ readonly kind: "commit"; readonly outcome: "ok" | "failed" } & Place)
+  | { readonly kind: "cancel"; readonly run: string }
+  /** null: the pipeline, for good. */
+  | { readonly kind: "revoke"; readonly version: number | null }
+  | { readonly kind: "pass"; readonly seconds: number }
+  | { readonly kind: "sweep" };
+
+export interface Place {
+  readonly run: string;
+  readonly step: string;
+  readonly shard: number;
+  readonly attempt: number;
+}
+
+export type Answer = { readonly status: string; readonly code?: string; readonly place?: Place };
+
+export const start = (): State => ({
+  now: 0,
+  destroyed: false,
+  versions: [{ closesAt: null, revoked: false, settled: false }],
+  runs: [],
+});
+
+export type VersionState = "open" | "draining" | "closed" | "revoked";
+
+export function versionState(state: State, version: Version): VersionState {
+  if (version.revoked) return "revoked";
+  if (state.destroyed) return "closed";
+  if (version.closesAt === null) return "open";
+  return state.now < version.closesAt ? "draining" : "closed";
+}
+
+/** Expiry holds from the second on, whether or not anybody has written it down. */
+export const runState = (state: State, run: Run): RunState =>
+  run.state === "open" && run.expiresAt <= state.now ? "expired" : run.state;
+
+const usable = (state: State, run: Run): boolean =>
+  ["open", "draining"].includes(versionState(state, state.versions[run.version] as Version));
+
+export const stepCommitted = (spec: Spec, run: Run, step: string): boolean =>
+  (run.steps[step] ?? []).filter((s) => s.committed !== null).length === spec.steps[step]?.shards;
+
+export function apply(spec: Spec, before: State, action: Action): { state: State; answer: Answer } {
+  // Faster than structuredClone by far, and the state is plain data.
+  const state: State = JSON.parse(JSON.stringify(before));
+  return { state, answer: act(spec, state, action) };
+}
+
+function act(spec: Spec, state: State, action: Action): Answer {
+  switch (action.kind) {
+    case "register":
+      return register(state, action.drain);
+    case "open":
+      return open(spec, state, action.version, action.id);
+    case "claim":
+      return claim(spec, state, action.step, action.hint);
+    case "reclaim":
+      return reclaim(state, action);
+    case "commit":
+      return commit(spec, state, action, action.outcome);
+    case "cancel":
+      return cancel(state, action.run);
+    case "revoke":
+      return revoke(state, action.version);
+    case "pass":
+      state.now += action.seconds;
+      return { status: "ok" };
+    case "sweep":
+      sweep(state);
+      return { status: "ok" };
+  }
+}
+
+function register(state: State, drain: number): Answer {
+  if (state.destroyed) return { status: "error", code: "PIPELINE_CLOSED" };
+  for (const [index, version] of state.versions.entries()) {
+    if (version.settled) continue;
+    version.closesAt = Math.min(version.closesAt ?? Number.POSITIVE_INFINITY, state.now + drain);
+    if (version.closesAt <= state.now) settle(state, index);
+  }
+  state.versions.push({ closesAt: null, revoked: false, settled: false });
+  return { status: "ok" };
+}
+
+function open(spec: Spec, state: State, version: number, id: string): Answer {
+  const known = state.runs.find((r) => r.id === id);
+  if (known) return { status: runState(state, known) };
+  const v = versionState(state, state.versions[version] as Version);
+  if (v === "revoked") return { status: "error", code: "REVOKED" };
+  if (state.destroyed) return { status: "error", code: "PIPELINE_CLOSED" };
+  if (v !== "open") return { status: "error", code: "VERSION_CLOSED" };
+  const steps = Object.fromEntries(Object.keys(spec.steps).map((step) => [step, []]));
+  const expiresAt = state.now + spec.runSeconds;
+  state.runs.push({ id, version, state: "open", openedAt: state.now, expiresAt, steps, secret: true });
+  return { status: "open" };
+}
+
+const refused = (code: string): Answer => ({ status: "refused", code });
+
+function claim(spec: Spec, state: State, step: string, hint: string | null): Answer {
+  const candidates = hint === null ? openRuns(spec, state, step) : hinted(spec, state, step, hint);
+  if ("status" in candidates) return candidates;
+  let waits = false;
+  for (const run of candidates) {
+    if ((spec.steps[step] as StepSpec).after.some((producer) => !stepCommitted(spec, run, producer))) {
+      waits = true;
+      continue;
+    }
+    const place = assign(spec, state, run, step);
+    if (place) return { status: "go", place };
+  }
+  if (waits) return { status: "wait" };
+  // Nobody knows whether the attempts that are out will ever report: the oldest run has failed.
+  (candidates[0] as Run).state = "failed";
+  return refused("ATTEMPTS_EXHAUSTED");
+}
+
+function openRuns(spec: Spec, state: State, step: string): Run[] | Answer {
+  const open = state.runs.filter((r) => usable(state, r) && runState(state, r) === "open");
+  const needing = open.filter((r) => !stepCommitted(spec, r, step));
+  if (needing.length > 0) {
+    return needing.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1));
+  }
+  const versions = state.versions.map((v) => versionState(state, v));
+  if (!versions.some((v) => v === "open" || v === "draining")) {
+    return refused(versions.at(-1) === "revoked" ? "REVOKED" : "VERSION_CLOSED");
+  }
+  return open.length > 0 ? { status: "superseded" } : refused("NO_OPEN_RUN");
+}
+
+function hinted(spec: Spec, state: State, step: string, hint: string): Run[] | Answer {
+  const run = state.runs.find((r) => r.id === hint);
+  if (!run) return refused("RUN_UNKNOWN");
+  if (stepCommitted(spec, run, step)) return { status: "superseded" };
+  const version = versionState(state, state.versions[run.version] as Version);
+  if (version === "revoked") return refused("REVOKED");
+  if (version === "closed") return refused("VERSION_CLOSED");
+  return runState(state, run) === "open" ? [run] : refused("RUN_CLOSED");
+}
+
+/** A fresh shard, else one whose attempts all failed, else a twin of the one that has run longest. */
+function assign(spec: Spec, state: State, run: Run, step: string): Place | undefined {
+  const { shards: count, retryLimit } = spec.steps[step] as StepSpec;
+  const shards = run.steps[step] as Shard[];
+  if (shards.length < count) {
+    shards.push({ attempts: [{ end: null }], committed: null, state: "running", claimedAt: state.now });
+    return { run: run.id, step, shard: shards.length - 1, attempt: 1 };
+  }
+  const [next] = shards
+    .map((shard, index) => ({ shard, index }))
+    .filter(({ shard }) => shard.committed === null && shard.attempts.length <= retryLimit)
+    .sort(
+      (a, b) =>
+        Number(a.shard.state !== "failed") - Number(b.shard.state !== "failed") ||
+        a.shard.claimedAt - b.shard.claimedAt ||
+        a.index - b.index,
+    );
+  if (!next) return undefined;
+  next.shard.attempts.push({ end: null });
+  next.shard.state = "running";
+  next.shard.claimedAt = state.now;
+  return { run: run.id, step, shard: next.index, attempt: next.shard.attempts.length };
+}
+
+function reclaim(state: State, place: Place): Answer {
+  const { run, attempt } = find(state, place);
+  const going = run && attempt && usable(state, run) && runState(state, run) === "open" && attempt.end === null;
+  return going
+    ? { status: "go", place: { run: place.run, step: place.step, shard: place.shard, attempt: place.attempt } }
+    : refused("RUN_CLOSED");
+}
+
+function find(state: State, p: Place): { run?: Run; shard?: Shard; attempt?: Attempt } {
+  const run = state.runs.find((r) => r.id === p.run);
+  const shard = run?.steps[p.step]?.[p.shard];
+  const attempt = shard?.attempts[p.attempt - 1];
+  return { ...(run ? { run } : {}), ...(shard ? { shard } : {}), ...(attempt ? { attempt } : {}) };
+}
+
+function commit(spec: Spec, state: State, place: Place, outcome: "ok" | "failed"): Answer {
+  const { run, shard, attempt } = find(state, place);
+  if (!run) return { status: "error", code: "RUN_UNKNOWN" };
+  if (attempt?.end === outcome) return { status: outcome === "ok" ? "committed" : "recorded" };
+  if (run.state === "succeeded") return { status: "superseded" };
+  const version = versionState(state, state.versions[run.version] as Version);
+  if (version === "revoked") return refused("REVOKED");
+  if (version === "closed") return refused("VERSION_CLOSED");
+  if (runState(state, run) !== "open") return refused("RUN_CLOSED");
+  if (!shard || !attempt || attempt.end !== null) return refused("ATTEMPT_UNKNOWN");
+  if (shard.committed !== null) return { status: "superseded" };
+
+  attempt.end = outcome;
+  if (outcome === "ok") {
+    shard.committed = place.attempt;
+    shard.state = "committed";
+    if (Object.keys(spec.steps).every((step) => stepCommitted(spec, run, step))) run.state = "succeeded";
+    return { status: "committed" };
+  }
+  if (shard.attempts.every((a) => a.end !== null)) {
+    shard.state = "failed";
+    if (shard.attempts.length > (spec.steps[place.step] as StepSpec).retryLimit) run.state = "failed";
+  }
+  return { status: "recorded" };
+}
+
+function cancel(state: State, id: string): Answer {
+  const run = state.runs.find((r) => r.id === id);
+  if (!run) return { status: "error", code: "RUN_UNKNOWN" };
+  if (runState(state, run) === "open") {
+    run.state = "cancelled";
+    run.secret = false;
+  }
+  return { status: runState(state, run) };
+}
+
+function revoke(state: State, version: number | null): Answer {
+  if (version === null) state.destroyed = true;
+  else (state.versions[version] as Version).revoked = true;
+  for (const index of state.versions.keys()) if (version === null || version === index) settle(state, index);
+  return { status: "ok" };
+}
+
+/** Ends the open runs of a version that allows no more work. One that has expired stays expired. */
+function settle(state: State, version: number): void {
+  for (const run of state.runs) {
+    if (run.version !== version || runState(state, run) !== "open") continue;
+    run.state = "closed";
+    run.secret = false;
+  }
+  (state.versions[version] as Version).settled = true;
+}
+
+function sweep(state: State): void {
+  for (const [index, version] of state.versions.entries()) {
+    if (!version.settled && version.closesAt !== null && version.closesAt <= state.now) settle(state, index);
+  }
+  for (const run of state.runs) {
+    if (run.expiresAt > state.now) continue;
+    run.state = runState(state, run);
+    run.secret = false;
+  }
+}
+
+/** What could happen next. Bounds keep the number of states finite. */
+export interface Bounds {
+  readonly runs: number;
+  readonly versions: number;
+  readonly seconds: number;
+  readonly drain: number;
+}
+
+export function* actions(spec: Spec, state: State, bounds: Bounds): Generator<Action> {
+  if (state.runs.length < bounds.runs) {
+    for (const version of state.versions.keys()) yield { kind: "open", version, id: `run${state.runs.length}` };
+  }
+  for (const step of Object.keys(spec.steps)) {
+    yield { kind: "claim", step, hint: null };
+    for (const run of state.runs) yield { kind: "claim", step, hint: run.id };
+  }
+  for (const run of state.runs) {
+    yield { kind: "cancel", run: run.id };
+    for (const [step, shards] of Object.entries(run.steps)) {
+      for (const [shard, { attempts }] of shards.entries()) {
+        for (const index of attempts.keys()) {
+          const place = { run: run.id, step, shard, attempt: index + 1 };
+          yield { kind: "commit", ...place, outcome: "ok" };
+          yield { kind: "commit", ...place, outcome: "failed" };
+          yield { kind: "reclaim", ...place };
+        }
+      }
+    }
+  }
+  for (const version of state.versions.keys()) yield { kind: "revoke", version };
+  yield { kind: "revoke", version: null };
+  if (state.versions.length < bounds.versions) {
+    yield { kind: "register", drain: 0 };
+    yield { kind: "register", drain: bounds.drain };
+  }
+  if (state.now < bounds.seconds) yield { kind: "pass", seconds: 1 };
+  yield { kind: "sweep" };
+}
