@@ -7,9 +7,9 @@ import { sealDataset } from "../../../owner/dataset";
 import { buildDescriptor, signDescriptor } from "../../../owner/descriptor";
 import { type Fetched, fetchRun } from "../../../owner/fetch";
 import { readLog, verifiedAttempts } from "../../../owner/fetch/attempts";
-import { logObject } from "../../../owner/release";
 import { sealImage } from "../../../owner/image";
 import { publicFacts } from "../../../owner/keys";
+import { logObject } from "../../../owner/release";
 import { openRunRequest, signReadToken } from "../../../owner/run-request";
 import { deriveStep, type StepPlan } from "../../../owner/step";
 import { type KubernetesJob, renderJob } from "../../../policy";
@@ -58,8 +58,17 @@ export interface Deployed {
 
 const LIMITS = { timeoutSeconds: 60, waitSeconds: 20, retryLimit: 1, shards: 1 };
 
-/** @param running an existing relying party to deploy into. */
-export async function deploy(source: PipelineSource, running?: { home: string; dev: Dev }): Promise<Deployed> {
+export interface DeployOptions {
+  /** An existing relying party to deploy into. */
+  readonly running?: { readonly home: string; readonly dev: Dev };
+  /** Another layer than the real one. */
+  readonly layer?: (home: string) => Promise<{ path: string; digest: string; size: number }>;
+}
+
+export async function deploy(
+  source: PipelineSource,
+  { running, layer = testRunnerLayer }: DeployOptions = {},
+): Promise<Deployed> {
   const home = running?.home ?? mkdtempSync(join(tmpdir(), "sealflow-guest-"));
   const dev = running?.dev ?? (await startDev({ home, log: () => undefined }));
   const { connection } = dev;
@@ -67,7 +76,11 @@ export async function deploy(source: PipelineSource, running?: { home: string; d
   const facts = publicFacts(root, randomBytes(16).toString("hex"), "test");
   const admin = readFileSync(join(home, "dev", "admin-token"), "utf8").trim();
   const kbs = new KbsAdmin({ url: connection.kbsUrl, caPem: connection.caPem, token: admin });
-  const ledger = new LedgerClient({ url: connection.ledgerUrl, caPem: connection.caPem, ledgerKey: connection.ledgerKey });
+  const ledger = new LedgerClient({
+    url: connection.ledgerUrl,
+    caPem: connection.caPem,
+    ledgerKey: connection.ledgerKey,
+  });
   const owner = ownerSigningKey(root);
 
   const datasets: Record<string, DescriptorDataset> = {};
@@ -93,7 +106,7 @@ export async function deploy(source: PipelineSource, running?: { home: string; d
   const jobs: Record<string, KubernetesJob> = {};
   const resources: Record<string, string> = {};
   const releases: Record<string, { from: string }> = {};
-  const runnerLayer = await testRunnerLayer();
+  const runnerLayer = await layer(home);
   for (const [name, step] of Object.entries(source.steps)) {
     const folder = join(home, "source", name);
     mkdirSync(folder, { recursive: true });
