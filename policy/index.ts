@@ -36,9 +36,11 @@ export * from "./reference-values";
 export {
   attestationPolicy,
   CPU_POLICY_ID,
+  GPU_POLICY_ID,
   GRANT_CLAIM,
   type GrantArgs,
   type GrantValue,
+  gpuPolicy,
   grantId,
   grantValue,
   REVOKED,

@@ -2,7 +2,12 @@
 import { loadPolicySync } from "@open-policy-agent/opa-wasm";
 import { asset } from "./assets";
 
-export type CompiledName = "agent" | "resource" | "attestation-cpu-development" | "attestation-cpu-production";
+export type CompiledName =
+  | "agent"
+  | "resource"
+  | "attestation-cpu-development"
+  | "attestation-cpu-production"
+  | "attestation-gpu";
 
 export interface Compiled {
   /** @returns the value of a rule, or undefined. `entrypoint` such as `policy/allow`. */

@@ -35,6 +35,7 @@ const TEXTS = [
     source: "policy/trustee/attestation-cpu-production.rego",
     entrypoints: () => TRUST,
   },
+  { name: "attestation-gpu", source: "policy/trustee/attestation-gpu.rego", entrypoints: () => TRUST },
 ];
 
 /** @returns {string} path of the OPA binary, built from the pinned module when it is not in the cache. */

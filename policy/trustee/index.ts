@@ -25,6 +25,8 @@ export function trusteePolicy(name: TrusteePolicyName): TrusteePolicy {
 /** `development` accepts simulated evidence; `production` never does. */
 export const attestationPolicy = (mode: "development" | "production"): TrusteePolicy =>
   trusteePolicy(`attestation-cpu-${mode}`);
+/** Appraises NVIDIA GPUs; for grants that require one. */
+export const gpuPolicy = (): TrusteePolicy => trusteePolicy("attestation-gpu");
 export const resourcePolicy = (): TrusteePolicy => trusteePolicy("resource");
 
 /** All texts that Sealflow ships. */
@@ -32,10 +34,12 @@ export const TRUSTEE_POLICIES: readonly TrusteePolicyName[] = [
   "resource",
   "attestation-cpu-development",
   "attestation-cpu-production",
+  "attestation-gpu",
 ];
 
 /** Id under which the attestation service looks for the policy of CPU evidence. `default` would have no effect. */
 export const CPU_POLICY_ID = "default_cpu";
+export const GPU_POLICY_ID = "default_gpu";
 /** Name of the token extension that carries the grant. */
 export const GRANT_CLAIM = "ear.sealflow.grant";
 

@@ -1,4 +1,4 @@
-import { attestationPolicy, CPU_POLICY_ID, REVOKED, resourcePolicy } from "../../policy";
+import { attestationPolicy, CPU_POLICY_ID, GPU_POLICY_ID, gpuPolicy, REVOKED, resourcePolicy } from "../../policy";
 import { base64, base64url, utf8 } from "../../protocol/bytes";
 import { type HttpAnswer, HttpsClient } from "../http/client";
 import { type CanaryReport, runCanary } from "./canary";
@@ -78,11 +78,13 @@ export class KbsAdmin {
   /** Installs the shipped resource and attestation policies, over whatever was there. @throws KbsError. */
   async putPolicies(): Promise<void> {
     const encoded = (text: string) => base64url(utf8(text));
-    await this.#ok("attestation policy", "POST", "attestation-policy", {
-      type: "rego",
-      policy_id: CPU_POLICY_ID,
-      policy: encoded(attestationPolicy(this.#mode).text),
-    });
+    const attestation = [
+      { policy_id: CPU_POLICY_ID, policy: encoded(attestationPolicy(this.#mode).text) },
+      { policy_id: GPU_POLICY_ID, policy: encoded(gpuPolicy().text) },
+    ];
+    for (const policy of attestation) {
+      await this.#ok("attestation policy", "POST", "attestation-policy", { type: "rego", ...policy });
+    }
     await this.#ok("resource policy", "POST", "resource-policy", { policy: encoded(resourcePolicy().text) });
   }
 
