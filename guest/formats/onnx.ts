@@ -43,6 +43,7 @@ export class OnnxChecker implements Checker {
         this.#skip -= n;
         at += n;
         this.#consume(n);
+        this.#leave();
         continue;
       }
       const byte = piece[at++] as number;
@@ -59,7 +60,6 @@ export class OnnxChecker implements Checker {
       this.#number(value);
       this.#leave();
     }
-    this.#leave();
   }
 
   end(): void {

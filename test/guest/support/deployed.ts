@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { sealDataset } from "../../../owner/dataset";
 import { buildDescriptor, signDescriptor } from "../../../owner/descriptor";
 import { type Fetched, fetchRun } from "../../../owner/fetch";
-import { readLog, verifiedAttempts } from "../../../owner/fetch/attempts";
+import { ciphertextOf, readLog, verifiedAttempts } from "../../../owner/fetch/attempts";
 import { sealImage } from "../../../owner/image";
 import { publicFacts } from "../../../owner/keys";
-import { logObject } from "../../../owner/release";
+import { logObject, openObject, releasedObject } from "../../../owner/release";
 import { openRunRequest, signReadToken } from "../../../owner/run-request";
 import { deriveStep, type StepPlan } from "../../../owner/step";
 import { type KubernetesJob, renderJob } from "../../../policy";
@@ -19,7 +19,7 @@ import { sha256hex } from "../../../protocol/crypto";
 import type { Format } from "../../../protocol/formats";
 import { signJws } from "../../../protocol/jws";
 import { ownerReleaseKey, ownerSigningKey, type Root, runKey } from "../../../protocol/keys";
-import type { Descriptor, DescriptorDataset, DescriptorStep } from "../../../protocol/messages";
+import type { Descriptor, DescriptorDataset, DescriptorStep, Predicate } from "../../../protocol/messages";
 import { type Dev, startDev } from "../../../relying-party/dev";
 import { HttpsClient } from "../../../relying-party/http/client";
 import { KbsAdmin } from "../../../relying-party/kbs-client";
@@ -51,6 +51,10 @@ export interface Deployed {
   readToken(): Promise<string>;
   /** Verified folder with opened releases. */
   fetch(run: string): Promise<{ fetched: Fetched; dir: string }>;
+  /** Content of a release of one shard, also while the run is not finished. */
+  released(run: string, release: string): Promise<string>;
+  /** Predicates of all receipts, in the order of the ledger. */
+  receipts(run: string): Promise<Predicate[]>;
   /** Logs of all attempts, in the order of the ledger. */
   logs(run: string): Promise<string[]>;
   close(): Promise<void>;
@@ -213,6 +217,22 @@ export async function deploy(
         recipient: { name: "owner", key: ownerReleaseKey(root) },
       });
       return { fetched, dir };
+    },
+    async released(run, release) {
+      const exported = await ledger.runLog(run, await readToken());
+      const { attempts } = await verifiedAttempts(exported, facts.ownerPublicKey);
+      const attempt = attempts.find(({ commit }) => Object.hasOwn(commit.releases, release));
+      if (!attempt) throw new Error(`${release} is not released`);
+      const object = await releasedObject(descriptor, attempt, release, { name: "owner", key: ownerReleaseKey(root) });
+      const pieces: Buffer[] = [];
+      const ciphertext = await ciphertextOf(exported, object, download);
+      for await (const piece of openObject(object, ciphertext)) pieces.push(Buffer.from(piece));
+      return Buffer.concat(pieces).toString("utf8");
+    },
+    async receipts(run) {
+      const exported = await ledger.runLog(run, await readToken());
+      const { attempts } = await verifiedAttempts(exported, facts.ownerPublicKey);
+      return attempts.map(({ receipt }) => receipt.predicate);
     },
     async logs(run) {
       const exported = await ledger.runLog(run, await readToken());
