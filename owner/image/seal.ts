@@ -12,7 +12,15 @@ import { jcs } from "../../protocol/canonical";
 import { sha256hex } from "../../protocol/crypto";
 import { fingerprint, kek, kekId, layerKey, namespaceOf, type Root, wrapIv } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
-import { type Descriptor, ENCRYPTED, MEDIA, type ProcessConfig, parseManifest, REF_NAME } from "../../protocol/oci";
+import {
+  type Descriptor,
+  ENCRYPTED,
+  MEDIA,
+  OciError,
+  type ProcessConfig,
+  parseManifest,
+  REF_NAME,
+} from "../../protocol/oci";
 import { KEY_PACKETS, kidOf, kidsOf, LayerSealer, wrapLayer } from "../../protocol/ocicrypt";
 import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
 import { ImageError } from "./errors";
@@ -91,6 +99,7 @@ export const removeSealedImage = (layoutDir: string, digest: string): Promise<vo
 
 async function writeImage(options: SealOptions, layers: readonly MeasuredLayer[]) {
   const writer = new LayoutWriter(options.layoutDir);
+  await mustBeReadable(writer);
   const { runnerLayer } = options;
   const runner: Descriptor = {
     mediaType: MEDIA.layer,
@@ -130,6 +139,17 @@ async function writeImage(options: SealOptions, layers: readonly MeasuredLayer[]
     platform: PLATFORM,
   });
   return { manifest, id, reused: false };
+}
+
+/** A damaged index hides what the layout holds: adding to it would orphan other images. */
+async function mustBeReadable(writer: LayoutWriter): Promise<void> {
+  try {
+    await writer.entries();
+  } catch (cause) {
+    if (!(cause instanceof OciError)) throw cause;
+    const message = `${cause.message}. The sealed images in ${writer.folder} are damaged: delete the folder and seal again`;
+    throw new ImageError("IMAGE_LAYOUT", message, { cause });
+  }
 }
 
 const manifestJson = (config: Descriptor, layers: readonly Descriptor[]) => ({

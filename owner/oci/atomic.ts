@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import * as path from "node:path";
+import { DiskError } from "./errors";
 
 /** Small pieces are gathered up to this many bytes before they are written. */
 const BLOCK = 1024 * 1024;
@@ -48,7 +49,12 @@ export class TempFile {
     this.#held = [];
     this.#heldBytes = 0;
     // Unlike write and writev, writeFile goes on after a short write; it appends at the handle's position.
-    if (pieces.length > 0) await this.handle.writeFile(Buffer.concat(pieces));
+    if (pieces.length === 0) return;
+    await this.handle.writeFile(Buffer.concat(pieces)).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "ENOSPC" && cause.code !== "EDQUOT") throw cause;
+      const folder = path.dirname(this.path);
+      throw new DiskError("DISK_FULL", `${folder}: no space left on its disk. Free some and try again`, { cause });
+    });
   }
 }
 

@@ -6,3 +6,6 @@ import { SealflowError } from "../../protocol/errors";
  */
 export type SourceCode = "SOURCE_MISSING" | "SOURCE_ENTRY" | "SOURCE_CHANGED";
 export class SourceError extends SealflowError<SourceCode> {}
+
+/** Append only. DISK_FULL: no space left where the sealed file is written; free some and try again. */
+export class DiskError extends SealflowError<"DISK_FULL"> {}

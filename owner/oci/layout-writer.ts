@@ -17,6 +17,7 @@ import {
   LAYOUT_FILE,
   LAYOUT_VERSION,
   MEDIA,
+  OciError,
   parseManifest,
 } from "../../protocol/oci";
 import { TempFile, writeAtomic } from "./atomic";
@@ -117,14 +118,25 @@ export class LayoutWriter {
       return;
     }
     await this.#writeIndex(kept);
-    const layout = await Layout.open(this.folder);
-    const needed = new Set<string>();
-    for (const entry of kept) {
-      const { config, layers } = parseManifest(await layout.document(entry), layout.where(entry));
-      for (const { digest: used } of [entry, config, ...layers]) needed.add(used);
-    }
+    const needed = await this.#blobsOf(kept);
+    if (!needed) return; // another image cannot be read: nobody knows what it needs
     const folder = this.#blobs;
     for (const name of await readdir(folder)) if (!needed.has(name)) await rm(path.join(folder, name), { force: true });
+  }
+
+  async #blobsOf(images: readonly Descriptor[]): Promise<Set<string> | undefined> {
+    const layout = await Layout.open(this.folder);
+    const needed = new Set<string>();
+    try {
+      for (const image of images) {
+        const { config, layers } = parseManifest(await layout.document(image), layout.where(image));
+        for (const { digest } of [image, config, ...layers]) needed.add(digest);
+      }
+      return needed;
+    } catch (error) {
+      if (error instanceof OciError) return undefined;
+      throw error;
+    }
   }
 
   async #writeIndex(entries: readonly Descriptor[]): Promise<void> {

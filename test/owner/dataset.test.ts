@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   closeSync,
@@ -123,9 +124,23 @@ test("an id that cannot be part of a key is refused", async () => {
   await expect(sealDataset({ ...options("a"), id: "a|b" })).rejects.toMatchObject({ code: "DATASET_ID" });
 });
 
+const disk = mkdtempSync(path.join(tmpdir(), "sealflow-disk-"));
+const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]).status === 0;
+afterAll(() => {
+  if (mounted) spawnSync("umount", [disk]);
+  rmSync(disk, { recursive: true });
+});
+
+// Mounting needs privileges.
+(mounted ? test : test.skip)("a full disk is named, and nothing half written stays on it", async () => {
+  const given = { ...options(Buffer.alloc(3_000_000)), out: path.join(disk, "sealed") };
+  await expect(sealDataset(given)).rejects.toMatchObject({ code: "DISK_FULL", message: expect.stringContaining(disk) });
+  expect(readdirSync(disk)).toEqual([]);
+});
+
 test("a large file takes little memory", async () => {
   const file = plain("");
-  const size = 300 * 1024 * 1024;
+  const size = 160 * 1024 * 1024;
   const fd = openSync(file, "r+");
   ftruncateSync(fd, size);
   closeSync(fd);
@@ -136,6 +151,6 @@ test("a large file takes little memory", async () => {
   };
   const sealed = await sealDataset({ id: "a", path: file, format: "bytes", root, out: out(), onProgress });
   expect(sealed.size).toBeGreaterThan(size);
-  expect(most).toBeLessThan(150 * 1024 * 1024);
+  expect(most).toBeLessThan(100 * 1024 * 1024);
   expect(createHash("sha256").update(readFileSync(out())).digest("hex")).toBe(sealed.digest);
 });

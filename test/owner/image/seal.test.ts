@@ -187,6 +187,22 @@ describe("a folder", () => {
     await removeSealedImage(layoutDir, second.sealed.digest);
   });
 
+  test("removing one beside a damaged one keeps the damaged one's blobs; into a damaged index nothing is sealed", async () => {
+    const first = await seal(source({ "a.txt": "1" }));
+    const { layoutDir } = first;
+    const second = await seal(source({ "a.txt": "2" }), { layoutDir });
+    writeFileSync(blobOf(layoutDir, second.sealed.digest), "{}");
+    const blobs = readdirSync(path.join(layoutDir, "blobs/sha256"));
+    await removeSealedImage(layoutDir, first.sealed.digest);
+    expect(readdirSync(path.join(layoutDir, "blobs/sha256"))).toEqual(blobs);
+    expect((await seal(source({ "a.txt": "2" }), { layoutDir })).sealed).toEqual(second.sealed);
+    writeFileSync(path.join(layoutDir, "index.json"), "{");
+    await expect(seal(source({ "a.txt": "3" }), { layoutDir })).rejects.toMatchObject({
+      code: "IMAGE_LAYOUT",
+      message: expect.stringContaining("delete the folder"),
+    });
+  });
+
   test("two images at once into one layout are both in its index", async () => {
     const layoutDir = path.join(tempFolder(), "layout");
     const made = await Promise.all(["1", "2", "3"].map((text) => seal(source({ "a.txt": text }), { layoutDir })));
