@@ -17,6 +17,8 @@ export interface PipelineVersionArgs {
   drainSeconds?: number;
   /** Seconds after which a run's secrets are deleted. @default 2592000 (30 days) */
   runSeconds?: number;
+  /** Delete the objects of all runs with the pipeline, releases among them. @default false */
+  deleteObjects?: boolean;
   /** Step to the defaults of its parameters. Kept as a secret; written to a private file for `sealflow run`. */
   parameters?: pulumi.Input<Record<string, object>>;
 }

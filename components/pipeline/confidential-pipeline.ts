@@ -27,6 +27,8 @@ export interface ConfidentialPipelineArgs {
   runKeys?: string[];
   /** Seconds that runs of the version before may go on after a change. @default 0: they are closed at once */
   drainSeconds?: number;
+  /** On destroy, delete sealed datasets and everything that runs stored, releases among it. @default false */
+  deleteObjects?: boolean;
 }
 
 /** A pipeline whose images, edges and keys open only inside attested guests. */

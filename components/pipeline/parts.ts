@@ -23,7 +23,8 @@ export function sealDatasets({ name, args, plan, keys, parent }: Scope): Record<
   const sealed = plan.inputs.map(({ name: input, format }) => {
     const source = args.inputs?.[input];
     if (source instanceof SealedDataset || source === undefined) return [input, source];
-    const inputs = { keys: keys.reference, id: input, format, source };
+    const objects = args.deleteObjects ? { deleteObjects: true } : {};
+    const inputs = { keys: keys.reference, id: input, format, source, ...objects };
     return [input, new SealedDataset(`${name}-${input}-data`, inputs, childOf(parent))];
   });
   return Object.fromEntries(sealed);
@@ -125,6 +126,7 @@ export function createVersion(
       runSeconds: args.environment.storage.retentionSeconds,
       ...(args.recipients ? { recipients: args.recipients } : {}),
       ...(args.runKeys ? { runKeys: args.runKeys } : {}),
+      ...(args.deleteObjects ? { deleteObjects: true } : {}),
       ...(args.drainSeconds === undefined ? {} : { drainSeconds: args.drainSeconds }),
       ...(parameters.length > 0
         ? { parameters: Object.fromEntries(parameters.map((step) => [step.name, step.parameters])) }

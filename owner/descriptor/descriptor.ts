@@ -146,6 +146,8 @@ export interface RevokeOptions {
   readonly pipelineUid: string;
   /** jwsDigest of the version; null closes the pipeline for good. */
   readonly descriptor: string | null;
+  /** With `descriptor: null`: delete the objects of all its runs, releases among them. Default false. */
+  readonly deleteObjects?: boolean;
   readonly reason: string;
   /** 32 fresh bytes. */
   readonly random: Uint8Array;
@@ -158,6 +160,7 @@ export async function signRevocation(options: RevokeOptions, owner: KeyObject): 
     pipelineUid: options.pipelineUid,
     ownerPublicKey: rawPublic(owner),
     descriptor: options.descriptor,
+    ...(options.deleteObjects ? { deleteObjects: true as const } : {}),
     reason: options.reason,
     nonce: base64url(options.random),
   };

@@ -2,14 +2,19 @@ import { randomBytes } from "node:crypto";
 import { signRevocation } from "../../owner/descriptor";
 import { ownerSigningKey } from "../../protocol/keys";
 import type { DescriptorDataset, DescriptorStep } from "../../protocol/messages";
+import { edge, key32, name } from "../../protocol/messages/common";
+import { NAME } from "../../protocol/names";
+import { integer, list, object, optional, record } from "../../protocol/shape";
+import type { KbsAdmin } from "../../relying-party/kbs-client";
 import { type KeysInput, keysField, openKeys } from "../keys";
 import { deleteAt, relyingPartyDigest, relyingPartyField, withRelyingParty } from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
+import { shapeFailures } from "../shapes";
 import { hasConnectionFile, removeConnectionFile, writeConnectionFile } from "../version/connection-file";
 import { removeParameters, writeParameters } from "../version/parameters-file";
 import { listVersions, registerVersion } from "../version/register";
-import { collectRetired } from "../version/retired";
+import { collectRetired, forgetRunning } from "../version/retired";
 
 interface Inputs {
   keys: KeysInput;
@@ -21,6 +26,7 @@ interface Inputs {
   drainSeconds?: number;
   runSeconds?: number;
   parameters?: Record<string, object>;
+  deleteObjects?: boolean;
   relyingParty?: string;
 }
 
@@ -31,6 +37,14 @@ interface Outputs {
   ledgerKey: string;
   connectionFile: string;
 }
+
+const SHAPES = {
+  releases: record(NAME, object({ from: edge, recipients: optional(list(name, 100)) }), 1000),
+  recipients: record(NAME, key32, 100),
+  runKeys: list(key32, 100),
+  drainSeconds: integer(0, 31_536_000),
+  runSeconds: integer(60, 315_360_000),
+};
 
 /** Updated in place: each update registers the next version, which closes the one before. */
 export const pipelineVersion: Definition<Inputs, Outputs> = {
@@ -53,6 +67,11 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       optional: true,
       about: "Seconds after which a run's secrets are deleted. Default: 30 days.",
     },
+    deleteObjects: {
+      type: "boolean",
+      optional: true,
+      about: "Delete the objects of all runs with the pipeline, releases among them. Default: false.",
+    },
     parameters: {
       type: "object",
       optional: true,
@@ -72,8 +91,9 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
     },
   },
 
-  async check(context, _news, olds) {
-    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) } };
+  async check(context, news, olds) {
+    const failures = shapeFailures(news, SHAPES);
+    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) }, failures };
   },
 
   async create(context, inputs) {
@@ -85,7 +105,10 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
 
   async read(context, { inputs, outputs }) {
     const keys = openKeys(context, inputs.keys);
-    const versions = await withRelyingParty(context, ({ ledger }) => listVersions(context, ledger, keys));
+    const versions = await withRelyingParty(context, async ({ kbs, ledger }) => {
+      await checkPolicies(context, kbs);
+      return listVersions(context, ledger, keys);
+    });
     const latest = versions.at(-1);
     if (!latest || latest.state === "closed" || latest.state === "revoked") return undefined;
     const there = hasConnectionFile(context, inputs.keys, latest.digest);
@@ -97,7 +120,9 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
 
   async delete(context, { inputs, outputs }) {
     const keys = openKeys(context, inputs.keys);
-    const order = { pipelineUid: outputs.pipelineUid, descriptor: null, reason: "destroyed", random: randomBytes(32) };
+    const { deleteObjects = false } = inputs;
+    const closed = { pipelineUid: outputs.pipelineUid, descriptor: null, reason: "destroyed", deleteObjects };
+    const order = { ...closed, random: randomBytes(32) };
     const token = await signRevocation(order, ownerSigningKey(keys.root));
     await deleteAt(context, `the versions of pipeline ${inputs.keys.pipeline}`, async (party) => {
       try {
@@ -105,6 +130,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       } catch (error) {
         if ((error as { code?: unknown }).code !== "PIPELINE_UNKNOWN") throw error;
       }
+      forgetRunning(keys);
       await collectRetired(context, party, keys);
     });
     removeConnectionFile(context, inputs.keys);
@@ -115,10 +141,21 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
   },
 };
 
+/** Policies cannot be read back; a simulated guest tries them. */
+async function checkPolicies(context: Context, kbs: KbsAdmin): Promise<void> {
+  try {
+    await kbs.canary();
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "POLICIES") throw error;
+    context.log.warn((error as Error).message);
+  }
+}
+
 async function register(context: Context, inputs: Inputs, old: Outputs | undefined): Promise<Outputs> {
   const keys = openKeys(context, inputs.keys);
   return withRelyingParty(context, async (party) => {
     const version = await registerVersion(context, party, keys, inputs, old);
+    forgetRunning(keys);
     await collectRetired(context, party, keys);
     const connectionFile = writeConnectionFile(context, inputs.keys, party.connection, keys.facts, version.token);
     writeParameters(context, inputs.keys, inputs.parameters ?? {});

@@ -2,13 +2,16 @@ import { type DerivedStep, deriveStep, type StepPlan } from "../../owner/step";
 import { grantId, grantValue } from "../../policy";
 import { jcs } from "../../protocol/canonical";
 import { namespaceOf } from "../../protocol/keys";
-import type { Program } from "../../protocol/messages";
+import { limits, type Program } from "../../protocol/messages";
+import { envMap, inputs, name, outputs, reason } from "../../protocol/messages/common";
 import { imageKeyPath } from "../../protocol/names";
-import type { Tee } from "../../protocol/rcar";
+import { TEES, type Tee } from "../../protocol/rcar";
+import { list, literal, text } from "../../protocol/shape";
 import { type KeysInput, keysField, openKeys } from "../keys";
 import { deleteAt, needConnection, relyingPartyDigest, relyingPartyField, withRelyingParty } from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
+import { shapeFailures } from "../shapes";
 import { removeIdentity, retire, runningPrograms } from "../version/retired";
 import { isLive, keepLive } from "./live";
 
@@ -39,6 +42,19 @@ interface Outputs {
   publicKey: string;
   parameterKey: string;
 }
+
+const SHAPES = {
+  step: name,
+  command: list(text({ max: 100_000 }), 1000),
+  env: envMap,
+  inputs,
+  outputs,
+  limits,
+  exitClass: literal("visible", "hidden"),
+  trustProgram: reason,
+  acceptRollback: reason,
+  tee: literal(...TEES),
+};
 
 /** Content-addressed: whatever changes, changes programId and identity, so there is no update, only a new one. */
 export const stepIdentity: Definition<Inputs, Outputs> = {
@@ -77,7 +93,8 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
 
   async check(context, news, olds) {
     if (news.image && news.keys) keepLive(imageKeyPath(namespaceOf(news.keys.fingerprint), news.image.kekId));
-    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) } };
+    const failures = shapeFailures(news, SHAPES);
+    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) }, failures };
   },
 
   async create(context, inputs) {

@@ -3,7 +3,10 @@ import { existsSync } from "node:fs";
 import * as path from "node:path";
 import { ProviderError } from "./errors";
 
-/** Where a message goes in the engine's display. `status` replaces the line of the resource while it works. */
+/**
+ * Where a message goes in the engine's display. `status` replaces the line of the resource while it works, and is gone
+ * afterwards.
+ */
 export interface Log {
   status(message: string): void;
   info(message: string): void;

@@ -5,8 +5,8 @@ import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import type { Log } from "./context";
 
 export interface EngineLog {
-  /** The log of one resource. */
-  readonly of: (urn: string) => Log;
+  /** The log of one operation. `end` takes its status off the display. */
+  readonly of: (urn: string) => Log & { end(): void };
   readonly connect: (address: string) => void;
   /** Waits until the engine has what was said so far: after the last operation it shows nothing more. */
   readonly flush: () => Promise<void>;
@@ -53,6 +53,10 @@ export function createEngineLog(): EngineLog {
           const wait = last + STATUS_INTERVAL_MS - Date.now();
           if (wait <= 0) emit();
           else waiting = setTimeout(emit, wait).unref();
+        },
+        end() {
+          clearTimeout(waiting);
+          if (last > 0) send(urn, LogSeverity.INFO, "", true);
         },
         info: (message) => send(urn, LogSeverity.INFO, message, false),
         warn: (message) => send(urn, LogSeverity.WARNING, message, false),

@@ -45,11 +45,13 @@ export function createService(options: ServiceOptions): IResourceProviderServer 
     const controller = new AbortController();
     const timer = timeout > 0 ? setTimeout(() => controller.abort(timedOut(timeout)), timeout * 1000) : undefined;
     running.add(controller);
+    const own = log.of(urn);
     try {
-      return await work({ ...options.project(), log: log.of(urn), signal: controller.signal });
+      return await work({ ...options.project(), log: own, signal: controller.signal });
     } finally {
       clearTimeout(timer);
       running.delete(controller);
+      own.end();
       await log.flush();
     }
   }
@@ -87,7 +89,9 @@ export function createService(options: ServiceOptions): IResourceProviderServer 
           fromStruct(request.getOlds()),
         ),
       );
-      return new pb.CheckResponse().setInputs(toStruct(inputs)).setFailuresList(failures.map(checkFailure));
+      return new pb.CheckResponse()
+        .setInputs(toStruct(inputs))
+        .setFailuresList(failures.map((failure) => checkFailure(definition, failure)));
     }),
 
     diff: unary(async (request: pb.DiffRequest) => {
@@ -193,8 +197,12 @@ function unsupported(method: string): handleUnaryCall<unknown, never> {
   return (_call, callback) => callback(unimplemented(method));
 }
 
-function checkFailure(failure: Failure): pb.CheckFailure {
-  return new pb.CheckFailure().setProperty(failure.property).setReason(failure.reason);
+/** The engine shows the value of a property that it is told; a secret's is left out by not naming the property. */
+function checkFailure(definition: AnyDefinition, { property, reason }: Failure): pb.CheckFailure {
+  const hidden = definition.inputs[property]?.secret === true;
+  return new pb.CheckFailure()
+    .setProperty(hidden ? "" : property)
+    .setReason(hidden ? `${property}: ${reason}` : reason);
 }
 
 function diffResponse(changes: readonly Change[]): pb.DiffResponse {

@@ -31,8 +31,26 @@ const folderOf = (context: Context, pipelineUid: string): string => path.join(co
 const fileOf = (context: Context, { pipelineUid, programId }: Retired): string =>
   path.join(folderOf(context, pipelineUid), `${programId}.json`);
 
+/** When many steps go at once, the ledger is asked once; milliseconds. */
+const REMEMBER_MS = 5000;
+const remembered = new Map<string, { readonly at: number; readonly programs: Promise<Set<string>> }>();
+
+/** After a version was registered or closed. */
+export const forgetRunning = (keys: Keys): void => void remembered.delete(keys.facts.pipelineUid);
+
 /** programIds of the versions that may still run: the open one and those that drain. */
-export async function runningPrograms(context: Context, party: RelyingParty, keys: Keys): Promise<Set<string>> {
+export function runningPrograms(context: Context, party: RelyingParty, keys: Keys): Promise<Set<string>> {
+  const { pipelineUid } = keys.facts;
+  const at = context.now().getTime();
+  const known = remembered.get(pipelineUid);
+  if (known && at - known.at < REMEMBER_MS) return known.programs;
+  const programs = askRunning(context, party, keys);
+  remembered.set(pipelineUid, { at, programs });
+  programs.catch(() => remembered.delete(pipelineUid));
+  return programs;
+}
+
+async function askRunning(context: Context, party: RelyingParty, keys: Keys): Promise<Set<string>> {
   const programs = new Set<string>();
   for (const { state, token } of await listVersions(context, party.ledger, keys)) {
     if (state !== "open" && state !== "draining") continue;

@@ -131,6 +131,12 @@ describe("check", () => {
     expect(calls).toEqual([]);
   });
 
+  it("does not name a secret to the engine, which would show its value", async () => {
+    const [failure] = (await check({ name: "n", token: 5 })).getFailuresList();
+    expect(failure?.getProperty()).toBe("");
+    expect(failure?.getReason()).toBe("token: expected a string, found number. Token.");
+  });
+
   it("passes on what the resource itself finds wrong", async () => {
     const [failure] = (await check({ name: "bad" })).getFailuresList();
     expect([failure?.getProperty(), failure?.getReason()]).toEqual(["name", "bad is not a name"]);
@@ -140,6 +146,13 @@ describe("check", () => {
     const answer = await check({ name: "n", size: UNKNOWN, token: "t" }, { name: "n", size: 3 });
     expect(calls).toEqual([["check", { name: "n", token: "t" }, { name: "n", size: 3 }]]);
     expect(fromStruct(answer.getInputs())).toEqual({ name: "n", size: UNKNOWN, token: secret("t"), digest: "none" });
+  });
+
+  it("remembers what was deployed when the engine checks again for a replacement", async () => {
+    const urn = URN.replace("mine", "again");
+    await check({ name: "n" }, { name: "old", digest: "d" }, urn);
+    await check({ name: "n" }, {}, urn);
+    expect(calls[1]).toEqual(["check", { name: "n" }, { name: "old", digest: "d" }]);
   });
 
   it("does not let a program set what the provider computes", async () => {
