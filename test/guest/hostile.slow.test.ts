@@ -13,6 +13,7 @@ interface Report {
   readonly process: Record<string, unknown>;
   readonly files: Record<string, unknown> & { readonly readable: string[]; readonly found: string[] };
   readonly writes: Record<string, string>;
+  readonly background: unknown;
   readonly params: string;
   readonly input: string;
 }
@@ -116,9 +117,9 @@ const reason = cannotRunGuests();
     }
   });
 
-  test("leaves no process behind, and what it left did not change the output", () => {
-    // The report was parsed as the object that was written before the program ended.
-    expect(report.network.cdh).toBe("ECONNREFUSED");
+  test("leaves no process behind", () => {
+    // It ran when the program wrote its report.
+    expect(report.background).toBe(true);
     expect(leftovers()).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 // A step program that tries what it must not get, and reports what it got. Runs inside a guest, with Node alone.
 const fs = require("node:fs");
 const net = require("node:net");
-const { spawn, spawnSync } = require("node:child_process");
+const { spawn } = require("node:child_process");
 const params = JSON.parse(fs.readFileSync("/sealflow/params.json", "utf8"));
 
 const attempt = (work) => {
@@ -92,7 +92,7 @@ async function main() {
         .readdirSync("/proc")
         .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
         .map((pid) =>
-          attempt(() => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").slice(0, 60)),
+          attempt(() => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").slice(0, 400)),
         ),
       initEnviron: attempt(() => fs.readFileSync("/proc/1/environ", "utf8")),
       initMemory: attempt(() => fs.closeSync(fs.openSync("/proc/1/mem", "r+"))),
@@ -130,13 +130,15 @@ async function main() {
     ),
     params: attempt(() => fs.closeSync(fs.openSync("/sealflow/params.json", "a"))),
     input: attempt(() => fs.closeSync(fs.openSync("/sealflow/in/mine", "a"))),
-    mount: attempt(() => spawnSync("/proc/self/exe", ["-e", "0"]).status),
   };
+  // A process that outlives this one and holds nothing of it.
+  const code = `for (const s of ["SIGTERM", "SIGHUP", "SIGINT"]) process.on(s, () => {});
+    const fs = require("fs"); setInterval(() => fs.appendFileSync("/sealflow/out/extra", "${params.marker}"), 1);`;
+  const child = spawn(process.execPath, ["-e", code, params.marker], { detached: true, stdio: "ignore" });
+  child.unref();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  report.background = attempt(() => fs.readFileSync(`/proc/${child.pid}/cmdline`, "utf8").includes(params.marker));
   fs.writeFileSync("/sealflow/out/report", JSON.stringify(report));
-  // A process that outlives this one, holds nothing of it, and rewrites the output as long as it lives.
-  const code = `process.on("SIGTERM", () => {}); process.on("SIGHUP", () => {});
-    const fs = require("fs"); setInterval(() => { fs.writeFileSync("/sealflow/out/report", JSON.stringify("${params.marker}")); }, 1);`;
-  spawn(process.execPath, ["-e", code, params.marker], { detached: true, stdio: "ignore" }).unref();
   // Printed, and so in the log; never on the outside.
   console.log(params.marker);
 }

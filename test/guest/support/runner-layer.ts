@@ -1,7 +1,7 @@
 /** The real runner layer, from the cache of this machine, and unpacked for tests that need no image around it. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ensureRunnerLayer, type RunnerLayer } from "../../../owner/runner-layer";
 
@@ -21,10 +21,9 @@ export async function testRunnerLayer(): Promise<RunnerLayer> {
 
 /** The layer without bubblewrap: guests with it cannot isolate programs. */
 export async function layerWithoutSandbox(folder: string): Promise<{ path: string; digest: string; size: number }> {
-  const { path: whole } = await testRunnerLayer();
   const path = join(folder, "without-sandbox.tar");
-  copyFileSync(whole, path);
-  execFileSync("tar", ["--delete", "-f", path, "sealflow/bin/bwrap"]);
+  const unpacked = await unpackedRunnerLayer();
+  execFileSync("tar", ["-cf", path, "--exclude=sealflow/bin/bwrap", "-C", unpacked, "sealflow"]);
   const digest = createHash("sha256").update(readFileSync(path)).digest("hex");
   return { path, digest, size: statSync(path).size };
 }

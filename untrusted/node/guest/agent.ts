@@ -112,7 +112,11 @@ class Guest {
     // Without the runner's own word it did not get to say one: what the loader or the sandbox printed helps.
     const reason = code
       ? undefined
-      : `the runner did not start: ${words.unexpected.slice(-3).join(" | ").slice(0, 400)}`;
+      : `the runner did not start: ${words.unexpected
+          .filter((line) => line.trim() !== "")
+          .slice(0, 6)
+          .join(" | ")
+          .slice(0, 400)}`;
     return { exit, ...(code ? { code } : {}), ...(reason ? { reason } : {}) };
   }
 

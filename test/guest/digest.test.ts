@@ -1,0 +1,42 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createDigest } from "../../guest/digest";
+
+const BIG = 64 * 1024 * 1024;
+
+describe("a digest of a large object, made in a thread", () => {
+  it.each([
+    [0, 1],
+    [1, 1],
+    [256 * 1024 - 1, 1000],
+    [256 * 1024, 65536],
+    [256 * 1024 + 1, 300_000],
+    // More than the ring holds, in pieces that fit no slot.
+    [9 * 1024 * 1024 + 7, 65_521],
+  ])("of %i bytes in pieces of %i is the one of SHA-256", async (size, piece) => {
+    const bytes = randomBytes(size);
+    const hash = createDigest(BIG);
+    try {
+      for (let at = 0; at < size; at += piece) {
+        const part = Buffer.from(bytes.subarray(at, at + piece));
+        hash.update(part);
+        // The caller may use its buffer again.
+        part.fill(0);
+      }
+      expect(await hash.digest()).toBe(createHash("sha256").update(bytes).digest("hex"));
+    } finally {
+      hash.close();
+    }
+  });
+
+  it("can be given up half way", async () => {
+    const hash = createDigest(BIG);
+    hash.update(randomBytes(1_000_000));
+    hash.close();
+  });
+});
+
+it("a small object's digest is the same without a thread", async () => {
+  const hash = createDigest(3);
+  hash.update(Buffer.from("abc"));
+  expect(await hash.digest()).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
