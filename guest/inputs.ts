@@ -1,5 +1,4 @@
 /** Inputs: proved with their producers' receipts first, then streamed in: digest, decryption and format in one pass. */
-import { createHash } from "node:crypto";
 import { chmod, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { datasetAssociatedData, edgeAssociatedData } from "../protocol/associated";
@@ -24,6 +23,7 @@ import { parse } from "../protocol/shape";
 import { StreamError, StreamOpener } from "../protocol/stream";
 import type { Assignment } from "./answer";
 import type { OpenedBundle } from "./bundle";
+import { createDigest } from "./digest";
 import { RunnerError, refuseWith } from "./errors";
 import { checkerFor, FormatError } from "./formats";
 import type { Network } from "./net/https";
@@ -203,7 +203,7 @@ export async function readInput(object: InputObject, folder: string, network: Ne
   const { input } = object.receipt;
   const path = join(folder, ...object.path);
   if (object.path.length > 1) await mkdir(join(folder, input), { recursive: true, mode: 0o755 });
-  const hash = createHash("sha256");
+  const hash = createDigest(object.size);
   const opener = new StreamOpener(object.key, object.associatedData);
   const checker = checkerFor(object.format, object.allowUnsafe);
   const file = await open(path, "wx", 0o400);
@@ -218,7 +218,7 @@ export async function readInput(object: InputObject, folder: string, network: Ne
       }
     }
     // The digest first: with other bytes than those committed nothing else matters.
-    if (size !== object.size || hash.digest("hex") !== object.receipt.digest) {
+    if (size !== object.size || (await hash.digest()) !== object.receipt.digest) {
       throw new RunnerError("INPUT_DIGEST", `input ${input}: the object is not the committed one`);
     }
     for (const piece of opener.end()) {
@@ -231,6 +231,7 @@ export async function readInput(object: InputObject, folder: string, network: Ne
     if (error instanceof FormatError) throw new RunnerError("FORMAT", `input ${input}: ${error.message}`);
     throw error;
   } finally {
+    hash.close();
     await file.close();
   }
   // Readable for the program, which has another uid; its mount is read-only.

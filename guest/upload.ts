@@ -1,6 +1,7 @@
 /** Seals a file or bytes under an object key while they are uploaded: digest, cipher and keyed HMAC in one pass. */
-import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { PREFIX_BYTES, SALT_BYTES, StreamSealer, sealedSize } from "../protocol/stream";
+import { createDigest } from "./digest";
 import type { Network } from "./net/https";
 
 export interface Sealed {
@@ -32,21 +33,25 @@ export async function sealAndUpload(upload: Upload, network: Network): Promise<S
   const size = sealedSize(upload.size);
   let result: Sealed | undefined;
   await network.upload(upload.url, size, async function* () {
-    const hash = createHash("sha256");
-    const hmac = createHmac("sha256", upload.hmacKey);
-    const sealer = new StreamSealer(upload.key, upload.associatedData, salt, prefix);
-    for await (const piece of upload.read()) {
-      hmac.update(piece);
-      for (const sealed of sealer.push(piece)) {
+    const hash = createDigest(size);
+    try {
+      const hmac = createHmac("sha256", upload.hmacKey);
+      const sealer = new StreamSealer(upload.key, upload.associatedData, salt, prefix);
+      for await (const piece of upload.read()) {
+        hmac.update(piece);
+        for (const sealed of sealer.push(piece)) {
+          hash.update(sealed);
+          yield sealed;
+        }
+      }
+      for (const sealed of sealer.end()) {
         hash.update(sealed);
         yield sealed;
       }
+      result = { digest: await hash.digest(), size, plaintext: hmac.digest("hex") };
+    } finally {
+      hash.close();
     }
-    for (const sealed of sealer.end()) {
-      hash.update(sealed);
-      yield sealed;
-    }
-    result = { digest: hash.digest("hex"), size, plaintext: hmac.digest("hex") };
   });
   if (!result) throw new Error("object was accepted before it was complete");
   return result;

@@ -2,7 +2,7 @@ import { postgres, sqlite } from "../support/ledger-engines";
 import { type PostgresServer, postgresMissing, startPostgres } from "../support/postgres";
 import { checkHistories } from "./check";
 
-checkHistories(sqlite, 1500);
+checkHistories(sqlite, 1000);
 
 const missing = postgresMissing();
 let server: PostgresServer;
@@ -14,6 +14,6 @@ afterAll(() => server?.stop());
 (missing ? describe.skip : describe)(`PostgreSQL${missing ? ` (${missing})` : ""}`, () => {
   checkHistories(
     postgres(() => server.database()),
-    300,
+    200,
   );
 });
