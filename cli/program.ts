@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { cancel } from "./commands/cancel";
 import { dev } from "./commands/dev";
 import { fetch } from "./commands/fetch";
+import { init } from "./commands/init";
 import { keysExport } from "./commands/keys-export";
 import { logs } from "./commands/logs";
 import { pulumi } from "./commands/pulumi";
@@ -47,9 +48,12 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
       .option("--stack <name>", "stack of the pipeline; default: the only one deployed")
       .option("--pipeline <name>", "pipeline; default: the only one deployed");
 
-  add("start", "set up, deploy the example to this machine, run it, verify it (npm start)").action((options) =>
-    act(options, (context) => start(context, backend)),
+  add("start", "set up, deploy the project's pipeline to this machine, run it, verify it (npm start)").action(
+    (options) => act(options, (context) => start(context, backend)),
   );
+  add("init", "a small pipeline of your own in a folder, to start from; overwrites nothing")
+    .argument("[folder]", "made if need be", ".")
+    .action((folder: string, options) => act(options, (context) => init(context, folder)));
   add("dev", "relying party on loopback for development: key broker, ledger, object store")
     .option("--detach", "in the background")
     .option("--stop", "stop the one in the background")
