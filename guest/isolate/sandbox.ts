@@ -42,7 +42,8 @@ export function sandboxArguments({ layout, means, network }: SandboxOptions): st
   return [
     ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "step"],
     ...(network ? [] : ["--unshare-net"]),
-    ...["--die-with-parent", "--new-session", "--clearenv"],
+    // For the launcher, which is Node and not the program yet: the image's file may name libraries to load.
+    ...["--die-with-parent", "--new-session", "--clearenv", "--setenv", "OPENSSL_CONF", "/dev/null"],
     ...privileges(means),
     ...["--json-status-fd", String(STATUS_FD), "--seccomp", String(SECCOMP_FD)],
     ...imageRoot(layout.root, join(base, "lib")),

@@ -17,6 +17,8 @@ export interface EntryHeader {
 const RESERVED = new Set(["sealflow", "sealflow-owner"]);
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
+/** Names libraries that the loader puts into every process, the runner's too: in no folder, since links may lead to it. */
+const PRELOAD = "ld.so.preload";
 /** As many links as Linux follows. */
 const MAX_LINKS = 40;
 
@@ -43,6 +45,8 @@ export class RunnerGuard {
     refuseReserved(target, at, deletes ? "deletes" : "replaces");
     if (!deletes && target.length === 1 && name === SALT_FILE)
       throw new ImageError("IMAGE_LAYER", `${at} has the name of an entry that sealing adds. Rename it`);
+    if (!deletes && name === PRELOAD)
+      throw new ImageError("IMAGE_RESERVED", `${at} would load code into the runner. Remove it`);
     const key = target.join("/");
     if (header.type === "link") {
       const to = partsOf(header.linkname ?? "", `${at}: link target`);

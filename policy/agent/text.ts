@@ -58,9 +58,13 @@ export const IMAGE_BY_DIGEST =
   /^[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(\/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)+@sha256:[0-9a-f]{64}$/;
 export const RESOURCE_PATH = /^[A-Za-z0-9_-][A-Za-z0-9_.-]*(\/[A-Za-z0-9_-][A-Za-z0-9_.-]*){2}$/;
 
-/** Environment that every step's container has, beside what Kubernetes adds and the hint SEALFLOW_RUN. */
+/**
+ * Environment that every step's container has, beside what Kubernetes adds and the hint SEALFLOW_RUN. OPENSSL_CONF: Node
+ * reads /etc/ssl/openssl.cnf when it starts, and one of the image could name a library to load into the runner.
+ */
 export const stepEnvironment = (resource: string): Record<string, string> => ({
   HOME: "/root",
+  OPENSSL_CONF: "/dev/null",
   PATH: "/sealflow/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   SEALFLOW_RESOURCE: resource,
 });
@@ -86,17 +90,26 @@ export function policyDataOf({ imageReference, resource, debug = false }: AgentP
 
 let rules: string | undefined;
 
-/** The constant part as it goes into guests: rules.rego without comments, indentation and empty lines. */
+/** The constant part as it goes into guests: rules.rego without comments, empty lines and spaces that mean nothing. */
 export function agentRules(): string {
   rules ??= asset("agent/rules.rego")
     .toString("utf8")
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => `${line}\n`)
+    .map((line) => `${compact(line)}\n`)
     .join("");
   return rules;
 }
+
+/** Spaces around operators and brackets go, those inside of texts stay. Launch documents are small on some clouds. */
+const compact = (line: string): string =>
+  line
+    .split(/("(?:[^"\\]|\\.)*")/)
+    .map((part, i) =>
+      i % 2 === 1 ? part : part.replace(/ *(:=|[=!<]=|[,;&]) */g, "$1").replace(/(?<=[:{]) | (?=})/g, ""),
+    )
+    .join("");
 
 const DATA = "policy_data := ";
 

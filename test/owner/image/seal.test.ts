@@ -338,6 +338,14 @@ describe("hostile sources", () => {
       ],
     ],
     ["makes a hard link to it", [{ name: "x", type: "link", linkname: "sealflow/runner.js" }]],
+    ["has the loader put a library into every process", [{ name: "etc/ld.so.preload", content: "/app/evil.so" }]],
+    [
+      "does so where a later link will lead",
+      [
+        { name: "x/ld.so.preload", content: "/app/evil.so" },
+        { name: "etc", type: "symlink", linkname: "x" },
+      ],
+    ],
     [
       "writes through a second name of a link",
       [

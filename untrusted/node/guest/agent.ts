@@ -22,8 +22,10 @@ import { openPorts } from "./ports";
 
 type Tell = (line: GuestLine) => void;
 
-/** What the layers above the runner's may not contain: it would become part of the runner. */
-const RUNNER_PLACES = ["sealflow", "sealflow-owner", "etc/ld.so.preload"];
+/** What the layers above the runner's may neither contain nor delete: it would become part of the runner. */
+const RUNNER_PLACES = ["sealflow", "sealflow-owner"];
+const PRELOAD = /(^|\/)ld\.so\.preload$/;
+const WHITEOUT = /(^|\/)\.wh\.([^/]+)$/;
 
 /** Throws nothing; its last line is `exit`. */
 export async function runGuest(config: GuestConfig, tell: Tell): Promise<void> {
@@ -177,5 +179,8 @@ const STAGE_OF: Readonly<Record<string, NodeStage>> = {
   committing: "committing",
 };
 
-const isRunnerPlace = (path: string): boolean =>
-  RUNNER_PLACES.some((place) => path === place || path.startsWith(`${place}/`));
+function isRunnerPlace(entry: string): boolean {
+  if (entry === ".wh..wh..opq" || PRELOAD.test(entry)) return true;
+  const path = entry.replace(WHITEOUT, "$1$2");
+  return RUNNER_PLACES.some((place) => path === place || path.startsWith(`${place}/`));
+}
