@@ -1,4 +1,5 @@
 /** Entry of every step's container; bundled to /sealflow/runner.js. */
+import { EXIT } from "./errors";
 import { layoutOf } from "./layout";
 import { runStep } from "./run";
 import { stderrReporter } from "./stage";
@@ -10,6 +11,9 @@ for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.exit(50);
   });
 }
+
+// The platform ends a guest so. Exiting ends the program, too; the first process of a container would not by itself.
+process.on("SIGTERM", () => process.exit(EXIT.retry));
 
 runStep({
   layout: layoutOf(__filename),

@@ -176,6 +176,7 @@ export async function runTrusted(options: ProgramOptions): Promise<Ended> {
     timedOut = true;
     endAll();
   });
+  process.once("exit", endAll);
   try {
     const exitCode = await new Promise<number>((resolve) => {
       child.on("error", (error) => {
@@ -187,6 +188,7 @@ export async function runTrusted(options: ProgramOptions): Promise<Ended> {
     return { exitCode, timedOut, output: tail.bytes, outputTotal: tail.total };
   } finally {
     stop();
+    process.removeListener("exit", endAll);
     endAll();
     child.stdout.destroy();
     child.stderr.destroy();

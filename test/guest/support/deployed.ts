@@ -47,6 +47,11 @@ export interface Deployed {
   readonly token: string;
   readonly jobs: Readonly<Record<string, KubernetesJob>>;
   readonly resources: Readonly<Record<string, string>>;
+  readonly ownerPublicKey: string;
+  /** Step → its bundle. */
+  readonly bundles: Readonly<Record<string, string>>;
+  /** Step → id of its grant. */
+  readonly grants: Readonly<Record<string, string>>;
   openRun(parameters?: Record<string, unknown>): Promise<string>;
   readToken(): Promise<string>;
   /** Verified folder with opened releases. */
@@ -109,6 +114,8 @@ export async function deploy(
   const steps: Record<string, DescriptorStep> = {};
   const jobs: Record<string, KubernetesJob> = {};
   const resources: Record<string, string> = {};
+  const grants: Record<string, string> = {};
+  const bundles: Record<string, string> = {};
   const releases: Record<string, { from: string }> = {};
   const runnerLayer = await layer(home);
   for (const [name, step] of Object.entries(source.steps)) {
@@ -147,6 +154,8 @@ export async function deploy(
     });
     for (const { path, bytes } of derived.resources) await kbs.putResource(path, bytes);
     await kbs.putGrant(derived.grant.id, derived.grant.value);
+    grants[name] = derived.grant.id;
+    bundles[name] = derived.bundle;
     steps[name] = derived.descriptorStep;
     resources[name] = derived.resource;
     for (const { output, as } of plan.releases) releases[as] = { from: `${name}.${output}` };
@@ -192,6 +201,9 @@ export async function deploy(
     token,
     jobs,
     resources,
+    ownerPublicKey: facts.ownerPublicKey,
+    bundles,
+    grants,
     readToken,
     async openRun(parameters = {}) {
       const head = await ledger.head();

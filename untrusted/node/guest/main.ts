@@ -5,7 +5,11 @@ import { asGuestError } from "./errors";
 import type { GuestConfig, GuestLine } from "./messages";
 
 const tell = (line: GuestLine): void => {
-  writeSync(1, `${JSON.stringify(line)}\n`);
+  try {
+    writeSync(1, `${JSON.stringify(line)}\n`);
+  } catch {
+    // The node is gone; see watchParent.
+  }
 };
 
 function readConfig(): GuestConfig | undefined {
@@ -18,4 +22,16 @@ function readConfig(): GuestConfig | undefined {
 }
 
 const config = readConfig();
+if (config?.mode === "process") watchParent();
 if (config) runGuest(config, tell).then(() => process.exit(0));
+
+/** Without namespaces nothing ends this process when the node is killed. */
+function watchParent(): void {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid === parent) return;
+    // As when the node stops it: the container first.
+    process.emit("SIGTERM");
+    setTimeout(() => process.exit(1), 1000);
+  }, 500).unref();
+}
