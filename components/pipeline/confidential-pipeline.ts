@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { FileDataset, PipelineSpec, Plan } from "../../model";
+import type { KeysReference } from "../../resources/keys-reference";
 import { PipelineKeys } from "../../resources/pipeline-keys";
 import type { SealedDataset } from "../../resources/sealed-dataset";
 import type { SealedImage } from "../../resources/sealed-image";
@@ -52,7 +53,7 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     const plan = checkPlan(name, args);
     sayWaivers(plan, this);
     const keys = args.keys ?? createKeys(name, plan, args, this);
-    const scope: Scope = { name, args, plan, keys, parent: this };
+    const scope: Scope = { name, args, plan, keys: ofPipeline(plan.name, keys), parent: this };
     const datasets = sealDatasets(scope);
     const images = sealImages(scope);
     const identities = createIdentities(scope, images, datasets);
@@ -87,6 +88,15 @@ function createKeys(
   const local = !environment.platform.confidential;
   const protect = local ? {} : { protect: true };
   return new PipelineKeys(`${name}-keys`, { pipeline: plan.name, keyFiles: local }, childOf(parent, protect));
+}
+
+/** Keys are one pipeline's: its name is part of its id. Known only when the keys are, so it is checked on the way. */
+function ofPipeline(name: string, keys: PipelineKeys): KeysReference {
+  const pipeline = keys.pipeline.apply((found) => {
+    if (found === name) return found;
+    throw new pulumi.RunError(`Pipeline "${name}": keys: these are the keys of pipeline "${found}". Make others`);
+  });
+  return { ...keys.reference, pipeline };
 }
 
 /** Every protection that the program switched off is said at each preview and update. */

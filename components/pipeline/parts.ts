@@ -2,7 +2,7 @@
 import * as path from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
 import type { ImageSource, Plan, PlanStep } from "../../model";
-import type { PipelineKeys } from "../../resources/pipeline-keys";
+import type { KeysReference } from "../../resources/keys-reference";
 import { PipelineVersion } from "../../resources/pipeline-version";
 import { SealedDataset } from "../../resources/sealed-dataset";
 import { SealedImage } from "../../resources/sealed-image";
@@ -14,7 +14,7 @@ export interface Scope {
   readonly name: string;
   readonly args: ConfidentialPipelineArgs;
   readonly plan: Plan;
-  readonly keys: PipelineKeys;
+  readonly keys: KeysReference;
   readonly parent: pulumi.ComponentResource;
 }
 
@@ -24,7 +24,7 @@ export function sealDatasets({ name, args, plan, keys, parent }: Scope): Record<
     const source = args.inputs?.[input];
     if (source instanceof SealedDataset || source === undefined) return [input, source];
     const objects = args.deleteObjects ? { deleteObjects: true } : {};
-    const inputs = { keys: keys.reference, id: input, format, source, ...objects };
+    const inputs = { keys, id: input, format, source, ...objects };
     return [input, new SealedDataset(`${name}-${input}-data`, inputs, childOf(parent))];
   });
   return Object.fromEntries(sealed);
@@ -40,7 +40,7 @@ export function sealImages({ name, args, plan, keys, parent }: Scope): Record<st
     let image = bySource.get(source);
     if (!image) {
       const runner = args.runner === undefined ? {} : { runner: args.runner };
-      const inputs = { keys: keys.reference, name: step.name, source: step.image, ...runner };
+      const inputs = { keys, name: step.name, source: step.image, ...runner };
       image = new SealedImage(`${name}-${step.name}-image`, inputs, childOf(parent));
       bySource.set(source, image);
     }
@@ -66,7 +66,7 @@ export function createIdentities(
     const identity = new StepIdentity(
       `${name}-${step.name}`,
       {
-        keys: keys.reference,
+        keys,
         step: step.name,
         command: [...step.command],
         ...(Object.keys(step.env).length > 0 ? { env: { ...step.env } } : {}),
@@ -119,7 +119,7 @@ export function createVersion(
   return new PipelineVersion(
     `${name}-version`,
     {
-      keys: keys.reference,
+      keys,
       steps: entries(identities),
       datasets: entries(datasets),
       releases: Object.fromEntries(plan.releases.map((r) => [r.name, { from: r.from, recipients: [...r.recipients] }])),

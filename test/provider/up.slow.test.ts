@@ -185,6 +185,8 @@ describe("a pipeline under the real engine", () => {
     expect(await failing("up", "--yes", "--skip-preview")).toMatch(/environment variable MY_ROOT is not set/);
     const exported = await project.ok(["stack", "export", "--show-secrets"]);
     expect(exported).not.toContain(root.split(".").pop());
+    program({ variable: "MY_ROOT", name: "other" });
+    expect(await failing("preview")).toMatch(/Pipeline "other": keys: these are the keys of pipeline "spam"/);
     await project.ok(["destroy", "--yes", "--skip-preview"], { MY_ROOT: root });
   });
 
@@ -205,27 +207,20 @@ describe("a pipeline under the real engine", () => {
 });
 
 describe("wrong input is refused with the place and what to do", () => {
-  it.each([
-    ["a missing dataset", { data: "nowhere.jsonl" }, /nowhere\.jsonl: no such file/],
-    ["a pipeline name that is none", { name: "Spam Filter" }, /Pipeline "Spam Filter": name/],
-  ])("%s", async (_what, args, message) => {
-    await start();
-    program(args);
-    expect(await failing("preview")).toMatch(message);
-  });
-
-  it("a missing step folder", async () => {
-    await start();
-    rmSync(path.join(project.dir, "steps/train"), { recursive: true });
-    expect(await failing("preview")).toMatch(/spam-train-image[\s\S]*steps\/train/);
-  });
-
-  it("a relying party that was never started", async () => {
+  it("missing content, a bad name, a relying party that was never started, another passphrase", async () => {
     expect(await failing("preview")).toMatch(/no relying party: .*Start it with `npx sealflow dev`/);
-  });
-
-  it("a wrong passphrase", async () => {
     await start();
+
+    program({ data: "nowhere.jsonl" });
+    expect(await failing("preview")).toMatch(/nowhere\.jsonl: no such file/);
+    program({ name: "Spam Filter" });
+    expect(await failing("preview")).toMatch(/Pipeline "Spam Filter": name/);
+
+    program({});
+    renameSync(path.join(project.dir, "steps/train"), path.join(project.dir, "steps/away"));
+    expect(await failing("preview")).toMatch(/spam-train-image[\s\S]*steps\/train/);
+    renameSync(path.join(project.dir, "steps/away"), path.join(project.dir, "steps/train"));
+
     await up();
     writeFileSync(path.join(project.home, "pulumi/passphrase"), "another");
     expect(await failing("preview")).toMatch(/incorrect passphrase/);
