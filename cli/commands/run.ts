@@ -10,7 +10,7 @@ import { shortRun } from "../support/runs";
 
 export interface RunOptions extends Choice {
   readonly params?: string;
-  readonly resume?: string;
+  readonly resume?: string | true;
 }
 
 /** `sealflow run`: opens a run with the caller's run key and carries it out on this machine. */

@@ -28,8 +28,8 @@ export interface BackendRun {
   readonly home: string;
   readonly deployed: Deployed;
   readonly run: string;
-  /** Steps that were committed in an earlier try. */
-  readonly done: ReadonlySet<string>;
+  /** Step → number of its shards that were committed in an earlier try. */
+  readonly done: ReadonlyMap<string, number>;
   readonly onProgress: (progress: StepProgress) => void;
   /** One line worth telling once, such as that guests are simulated. */
   readonly onNote: (line: string) => void;

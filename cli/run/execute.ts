@@ -1,6 +1,7 @@
 /** Opens a run (or goes on with one), has a backend carry it out, and asks the ledger what became of it. */
 import { randomBytes } from "node:crypto";
 import { openRunRequest } from "../../owner/run-request";
+import { jwsDigest } from "../../protocol/jws";
 import type { Descriptor } from "../../protocol/messages";
 import type { RunStatus } from "../../relying-party/ledger-client";
 import type { Context } from "../context";
@@ -17,8 +18,8 @@ import { type RunSummary, writeSummary } from "./summary";
 export interface ExecuteOptions {
   /** File with {"<step>": {…}}. */
   readonly params?: string | undefined;
-  /** Id or first digits of an open run to go on with. */
-  readonly resume?: string | undefined;
+  /** Id or first digits of an open run to go on with; true: the newest open one. */
+  readonly resume?: string | true | undefined;
 }
 
 /** @throws CliError, RunRequestError, LedgerRefusal …; a run that failed is a summary, not an exception. */
@@ -77,21 +78,35 @@ async function openOrResume(
   });
   const opened = await session.ledger.openRun(token);
   session.seen(opened.head.token);
-  return { run, done: new Set() };
+  return { run, done: new Map() };
 }
 
 interface Started {
   readonly run: string;
-  readonly done: ReadonlySet<string>;
+  readonly done: ReadonlyMap<string, number>;
 }
 
-async function resumable(deployed: Deployed, session: LedgerSession, wanted: string): Promise<Started> {
-  const run = await findRun(session, deployed, wanted);
-  const { state, steps } = await session.ledger.run(run, await session.read());
+async function resumable(deployed: Deployed, session: LedgerSession, wanted: string | true): Promise<Started> {
+  const run = wanted === true ? await newestOpen(deployed, session) : await findRun(session, deployed, wanted);
+  const { state, steps, descriptor } = await session.ledger.run(run, await session.read());
   if (state !== "open")
     throw new CliError("NO_RUN", `run ${shortRun(run)} is ${state}: only an open run can be resumed`);
-  const committed = Object.entries(steps).filter(([, step]) => step.state === "committed");
-  return { run, done: new Set(committed.map(([name]) => name)) };
+  if (descriptor !== jwsDigest(deployed.connection.descriptor)) {
+    throw new CliError(
+      "NO_RUN",
+      `run ${shortRun(run)} belongs to another version of the pipeline than the one deployed here; ` +
+        "start a new run, or deploy that version again",
+    );
+  }
+  const committed = ({ shards }: RunStatus["steps"][string]) => shards.filter((s) => s.state === "committed").length;
+  return { run, done: new Map(Object.entries(steps).map(([name, step]) => [name, committed(step)])) };
+}
+
+async function newestOpen({ connection: c }: Deployed, { ledger, read }: LedgerSession): Promise<string> {
+  const runs = await ledger.runs(c.pipelineUid, await read());
+  const open = runs.find(({ state }) => state === "open");
+  if (open) return open.run;
+  throw new CliError("NO_RUN", `pipeline "${c.name}" has no open run. Start one with: sealflow run`);
 }
 
 function summaryOf(

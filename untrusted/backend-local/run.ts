@@ -20,8 +20,8 @@ export interface RunWorkloadOptions {
   readonly node: SimulatedNode;
   /** Run id, given to every Job as a hint. */
   readonly run: string;
-  /** Steps that need no start: committed in an earlier try. */
-  readonly done?: ReadonlySet<string>;
+  /** Step → how many of its shards were committed in an earlier try: so many pods fewer are started. */
+  readonly done?: ReadonlyMap<string, number>;
   /** Guests at the same time. Default: cores. */
   readonly parallel?: number;
   readonly onEvent?: (event: StepEvent) => void;
@@ -40,7 +40,7 @@ export interface StepEnd {
 const RETRYABLE = 10;
 /** Freshness and refusals: another attempt is refused as well. */
 const FINAL = new Set([20, 31]);
-/** Starts beyond the step's own attempts that exit code 10 may use up. */
+/** Starts beyond the step's own attempts that exit code 10 and lost guests may use up. */
 const EXTRA_STARTS = 3;
 
 /** @returns one end per step, in the order in which they ended. @throws BackendError, NodeError. */
@@ -59,8 +59,8 @@ class Schedule {
     private readonly options: RunWorkloadOptions,
   ) {
     this.#slots = new Slots(options.parallel ?? Math.max(1, availableParallelism()));
-    for (const step of options.done ?? []) {
-      if (Object.hasOwn(workload.steps, step)) this.#ends.set(step, { step, state: "committed" });
+    for (const [step, { shards }] of Object.entries(workload.steps)) {
+      if (this.#done(step) >= shards) this.#ends.set(step, { step, state: "committed" });
     }
   }
 
@@ -72,6 +72,8 @@ class Schedule {
     }
     return [...this.#ends.values()];
   }
+
+  #done = (step: string): number => this.options.done?.get(step) ?? 0;
 
   #startReady(): void {
     for (const [name, step] of Object.entries(this.workload.steps)) {
@@ -93,7 +95,10 @@ class Schedule {
 
   async #runStep(name: string, step: WorkloadStep): Promise<void> {
     const job = await readJob(this.options.folder, step);
-    const pods = Array.from({ length: step.shards }, (_, shard) => this.#runPod(name, step, job, shard));
+    // The ledger assigns the shards that are missing, whatever the pod's index. One pod too many would be a twin, and
+    // a twin uses up an attempt.
+    const missing = step.shards - this.#done(name);
+    const pods = Array.from({ length: missing }, (_, pod) => this.#runPod(name, step, job, this.#done(name) + pod));
     const ends = await Promise.all(pods);
     const bad = ends.find((end) => end.state === "failed");
     this.#ends.set(name, bad ?? ends[0] ?? { step: name, state: "failed", reason: "no pods" });
@@ -114,7 +119,7 @@ class Schedule {
         tell(end.end === "superseded" ? "superseded" : "committed");
         return { step: name, state: "committed", mode: end.mode };
       }
-      if (end.exitCode !== RETRYABLE) failures += 1;
+      if (end.exitCode !== RETRYABLE && !isLost(end)) failures += 1;
       const reason = reasonOf(end);
       const over =
         signal?.aborted ||
@@ -130,6 +135,12 @@ class Schedule {
     }
   }
 }
+
+/**
+ * The guest or its runner was killed from outside. Nobody here knows whether it had claimed an attempt, so another is
+ * started and the ledger, which does know, refuses when none is left.
+ */
+const isLost = ({ exitCode, code }: JobEnd): boolean => exitCode !== 0 && (code === undefined || code === "LOST");
 
 const reasonOf = ({ exitCode, code, reason }: JobEnd): string =>
   [`exit ${exitCode}`, code, reason].filter((part) => part !== undefined).join(": ");

@@ -27,6 +27,11 @@ export interface NodeOptions {
   readonly connection: Pick<Connection, "kbsUrl" | "ledgerUrl">;
   /** Default auto. */
   readonly mode?: NodeMode;
+  /**
+   * Where connections to a port of the relying party really go: the network belongs to nobody who is trusted. Ports of
+   * this machine; default: where the guest wants to. Only with namespaces.
+   */
+  readonly route?: (port: number) => number;
 }
 
 export interface NodeEvent {
@@ -67,7 +72,7 @@ export interface SimulatedNode {
 export function createNode(options: NodeOptions): SimulatedNode {
   const home = resolve(options.home);
   const guests = join(home, "guests");
-  const targets = targetsOf(options.connection);
+  const targets = targetsOf(options.connection, options.route);
   const swept = sweepGuests(guests);
   const modes = new Map<string, "namespaces" | "process">();
 
@@ -165,7 +170,10 @@ function layoutOf(home: string, reference: string): string {
   return layout;
 }
 
-function targetsOf({ kbsUrl, ledgerUrl }: NodeOptions["connection"]): Target[] {
+function targetsOf(
+  { kbsUrl, ledgerUrl }: NodeOptions["connection"],
+  route: NonNullable<NodeOptions["route"]> = (port) => port,
+): Target[] {
   const targets = new Map<number, Target>();
   for (const text of [kbsUrl, ledgerUrl]) {
     const url = new URL(text);
@@ -173,7 +181,7 @@ function targetsOf({ kbsUrl, ledgerUrl }: NodeOptions["connection"]): Target[] {
       throw new NodeError("UNSUPPORTED", `${url.origin}: simulated guests reach a relying party on 127.0.0.1 only`);
     }
     const port = Number(url.port || (url.protocol === "https:" ? 443 : 80));
-    targets.set(port, { host: "127.0.0.1", port });
+    targets.set(port, { host: "127.0.0.1", port: route(port), seenAs: port });
   }
   return [...targets.values()];
 }

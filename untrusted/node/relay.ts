@@ -5,10 +5,12 @@ import { connect, createServer, type Server } from "node:net";
 export interface Target {
   readonly host: string;
   readonly port: number;
+  /** Port at which the guest finds it. */
+  readonly seenAs: number;
 }
 
 /** Listens at `path` (at most 107 bytes). */
-export async function relay(path: string, { host, port }: Target): Promise<Server> {
+export async function relay(path: string, { host, port }: Pick<Target, "host" | "port">): Promise<Server> {
   const server = createServer((inner) => {
     const outer = connect(port, host);
     for (const [a, b] of [

@@ -19,7 +19,7 @@ export interface GuestStart {
   readonly guests: string;
   /** Unpacked runner layer (its `sealflow` folder), for bubblewrap. */
   readonly runner: string;
-  /** Loopback addresses that the guest may reach; same port inside. */
+  /** Loopback addresses that the guest may reach. */
   readonly targets: readonly Target[];
   readonly onLine: (line: GuestLine) => void;
   readonly signal?: AbortSignal;
@@ -75,8 +75,8 @@ async function openRelays(
   try {
     const ports = [];
     for (const target of targets) {
-      servers.push(await relay(`/proc/self/fd/${dir}/${target.port}`, target));
-      ports.push({ port: target.port, socket: `/run/${target.port}` });
+      servers.push(await relay(`/proc/self/fd/${dir}/${target.seenAs}`, target));
+      ports.push({ port: target.seenAs, socket: `/run/${target.seenAs}` });
     }
     return ports;
   } finally {
@@ -150,7 +150,7 @@ async function follow(
     signal?.removeEventListener("abort", onAbort);
   }
   if (stopped) return { exit: 137, code: "STOPPED", reason: stopped };
-  return last ?? { exit: 50, code: "INTERNAL", reason: `the guest ended without a word: ${errors.trim().slice(-400)}` };
+  return last ?? { exit: 50, code: "LOST", reason: `the guest ended without a word: ${errors.trim().slice(-400)}` };
 }
 
 /** bubblewrap takes everything in its namespace with it; a plain guest gets a moment to end its own children first. */
