@@ -1,30 +1,21 @@
 /**
- * Fetches the pinned Debian packages with apt, as root or not, and leaves the system as it is: a first try uses the
- * package lists that are there; otherwise fresh lists are fetched into a private folder.
+ * The pinned Debian packages: from the cache, where they are kept under their hashes, else from apt. So a new runner
+ * needs no network, and no apt that still serves the pinned versions.
  */
-import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
-import { promisify } from "node:util";
+import { sha256hex } from "../../protocol/crypto";
+import { writeAtomic } from "../oci";
+import { Apt, type AptOptions, UNPINNED } from "./apt";
 import { RunnerLayerError } from "./errors";
 import type { DebianInputs, DebianPackage } from "./inputs";
 
-const run = promisify(execFile);
-
-/** Of one apt command, in milliseconds. */
-const TIMEOUT_MS = 5 * 60_000;
-
-export const UNPINNED = "SEALFLOW_RUNNER_LAYER_UNPINNED";
-
-export interface FetchOptions {
-  /** An empty folder of the caller, removed by the caller. */
-  readonly work: string;
+export interface FetchOptions extends AptOptions {
+  /** Folder that keeps the packages, each as `<SHA-256>.deb`. */
+  readonly kept: string;
   /** Why other versions than the pinned ones are taken where those are not served; absent: they are not. */
   readonly unpinned?: string | undefined;
   readonly onProgress: (message: string) => void;
-  /** Default: the process's own. */
-  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface FetchedPackage {
@@ -38,14 +29,51 @@ export interface FetchedPackage {
 /** @throws RunnerLayerError APT_MISSING, APT_VERSION, APT_FAILED, HASH */
 export async function fetchPackages(inputs: DebianInputs, options: FetchOptions): Promise<FetchedPackage[]> {
   const apt = new Apt(inputs, options);
-  await apt.check();
-  options.onProgress(`downloading ${inputs.packages.length} pinned packages of ${inputs.release}`);
-  const packages = await download(apt, inputs, options);
+  const packages = (await keptPackages(inputs, options.kept)) ?? (await downloadPackages(apt, inputs, options));
+  await apt.check(["dpkg-deb"]);
   const fetched: FetchedPackage[] = [];
-  for (const pinned of packages) fetched.push(await unpack(apt, pinned, options.unpinned !== undefined));
+  for (const one of packages) fetched.push({ ...one, files: await filesOf(apt, one, options.kept) });
   return fetched;
 }
 
+const keptFile = (kept: string, sha256: string): string => join(kept, `${sha256}.deb`);
+
+/** The pinned packages if all are there with the right bytes. */
+async function keptPackages({ packages }: DebianInputs, kept: string): Promise<readonly DebianPackage[] | undefined> {
+  for (const { sha256 } of packages) {
+    const bytes = await readFile(keptFile(kept, sha256)).catch(() => undefined);
+    if (!bytes || sha256hex(bytes) !== sha256) return undefined;
+  }
+  return packages;
+}
+
+async function downloadPackages(
+  apt: Apt,
+  inputs: DebianInputs,
+  options: FetchOptions,
+): Promise<readonly DebianPackage[]> {
+  await apt.check(["apt-get", "apt-cache", "dpkg-deb"]);
+  options.onProgress(`downloading ${inputs.packages.length} packages of ${inputs.release}`);
+  const chosen = await download(apt, inputs, options);
+  await mkdir(options.kept, { recursive: true });
+  const result: DebianPackage[] = [];
+  for (const [i, one] of chosen.entries()) {
+    const bytes = await readFile(await apt.file(one.name));
+    const sha256 = sha256hex(bytes);
+    // Of another version the lock knows no hash; of the pinned version only the pinned bytes are ever taken.
+    if (one.version === inputs.packages[i]?.version && sha256 !== one.sha256) {
+      throw new RunnerLayerError(
+        "HASH",
+        `package ${one.name} ${one.version}: SHA-256 is ${sha256}, the lock says ${one.sha256}; do not use this apt source`,
+      );
+    }
+    await writeAtomic(keptFile(options.kept, sha256), bytes);
+    result.push({ ...one, sha256 });
+  }
+  return result;
+}
+
+/** @returns what was downloaded: the pinned versions, or with a reason those on offer */
 async function download(apt: Apt, inputs: DebianInputs, options: FetchOptions): Promise<readonly DebianPackage[]> {
   if ((await apt.download(inputs.packages)) === undefined) return inputs.packages;
   options.onProgress("fetching package lists into a private folder");
@@ -96,141 +124,26 @@ function versionError(inputs: DebianInputs, list: string, none: boolean): Runner
   );
 }
 
-/** Checks the package against the lock, then takes the files that the layer needs. */
-async function unpack(apt: Apt, pinned: DebianPackage, anyBytes: boolean): Promise<FetchedPackage> {
-  const { name, version } = pinned;
-  const bytes = await readFile(await apt.file(name));
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  if (sha256 !== pinned.sha256 && !anyBytes) {
-    throw new RunnerLayerError(
-      "HASH",
-      `package ${name} ${version}: SHA-256 is ${sha256}, the lock says ${pinned.sha256}; do not use this apt source`,
-    );
-  }
-  const folder = await apt.unpack(name);
-  const files = new Map<string, Buffer>();
-  for (const [to, from] of Object.entries(pinned.files)) {
-    const path = await realpath(join(folder, from)).catch(() => undefined);
+/** Takes from a package what the layer needs. */
+async function filesOf(
+  apt: Apt,
+  { name, version, sha256, files }: DebianPackage,
+  kept: string,
+): Promise<Map<string, Buffer>> {
+  const folder = await apt.unpack(name, keptFile(kept, sha256));
+  const found = new Map<string, Buffer>();
+  for (const [to, from] of Object.entries(files)) {
+    const path = await locate(folder, from);
     if (!path?.startsWith(folder + sep)) {
       throw new RunnerLayerError("APT_FAILED", `package ${name} ${version} has no file ${from}; it needs another lock`);
     }
-    files.set(to, await readFile(path));
+    found.set(to, await readFile(path));
   }
-  return { name, version, sha256, files };
+  return found;
 }
 
-/** apt-get with a private configuration. */
-class Apt {
-  private privateState = false;
-
-  constructor(
-    private readonly inputs: DebianInputs,
-    private readonly options: FetchOptions,
-  ) {}
-
-  async check(): Promise<void> {
-    const missing: string[] = [];
-    for (const tool of ["apt-get", "apt-cache", "dpkg-deb"]) {
-      await this.call(tool, ["--version"]).catch(() => missing.push(tool));
-    }
-    if (missing.length === 0) return;
-    const needed = this.inputs.packages.map(({ name, version }) => `${name} ${version}`).join(", ");
-    throw new RunnerLayerError(
-      "APT_MISSING",
-      `runner layer: ${missing.join(", ")} not found. It is made once, from packages of ${this.inputs.release} (${needed}), on a machine with apt-get and dpkg-deb (${UNPINNED}="<reason>" also takes other versions there). Run the same command on such a machine or in its container, then copy its cache folder runner-layer/ here`,
-    );
-  }
-
-  /** @returns undefined, or why it failed */
-  async download(packages: readonly DebianPackage[]): Promise<string | undefined> {
-    const names = packages.map(({ name, version }) => `${name}:${this.inputs.architecture}=${version}`);
-    const folder = await this.folder("debs");
-    try {
-      await this.call("apt-get", ["-qq", ...this.config(), "download", ...names], folder);
-      return undefined;
-    } catch (error) {
-      return reason(error);
-    }
-  }
-
-  /** Fresh lists in the private folder. A source that fails does not matter when the others have the packages. */
-  async update(): Promise<string | undefined> {
-    for (const folder of ["state/lists/partial", "cache/archives/partial"]) await this.folder(folder);
-    // Hooks of the system's configuration touch its own folders, which is neither wanted nor allowed to everybody.
-    const hooks = ["Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"];
-    await writeFile(
-      join(this.options.work, "apt.conf"),
-      hooks.map((hook) => `#clear APT::Update::${hook};\n`).join(""),
-    );
-    this.privateState = true;
-    try {
-      await this.call("apt-get", ["-qq", ...this.config(), "update"]);
-      return undefined;
-    } catch (error) {
-      return reason(error);
-    }
-  }
-
-  /** Versions on offer, the preferred one first. */
-  async offered(name: string): Promise<string[]> {
-    const madison = ["madison", `${name}:${this.inputs.architecture}`];
-    const { stdout } = await this.call("apt-cache", [...this.config(), ...madison]).catch(() => ({ stdout: "" }));
-    return [...new Set(stdout.split("\n").flatMap((line) => line.split("|")[1]?.trim() || []))];
-  }
-
-  /** The downloaded package: `<name>_<version>_<architecture>.deb`. */
-  async file(name: string): Promise<string> {
-    const folder = await this.folder("debs");
-    const found = (await readdir(folder)).filter((file) => file.startsWith(`${name}_`) && file.endsWith(".deb"));
-    if (found.length !== 1) {
-      throw new RunnerLayerError("APT_FAILED", `apt-get download left ${found.length} files for ${name}; try again`);
-    }
-    return join(folder, found[0] as string);
-  }
-
-  /** @returns the folder with the package's files */
-  async unpack(name: string): Promise<string> {
-    const folder = await this.folder(`files/${name}`);
-    try {
-      await this.call("dpkg-deb", ["-x", await this.file(name), folder]);
-    } catch (error) {
-      if (error instanceof RunnerLayerError) throw error;
-      throw new RunnerLayerError("APT_FAILED", `dpkg-deb could not unpack ${name}: ${reason(error)}`);
-    }
-    return realpath(folder);
-  }
-
-  private config(): string[] {
-    // As root, apt would change to the user _apt, who may not write into our folder.
-    const sandbox = ["-o", "APT::Sandbox::User=root"];
-    if (!this.privateState) return sandbox;
-    const { work } = this.options;
-    return [
-      ...["-c", join(work, "apt.conf"), ...sandbox],
-      // Lists and archives by name, too: the system's configuration may give them absolute paths.
-      ...["-o", `Dir::State=${join(work, "state")}`, "-o", `Dir::State::Lists=${join(work, "state", "lists")}`],
-      ...["-o", `Dir::Cache=${join(work, "cache")}`, "-o", `Dir::Cache::Archives=${join(work, "cache", "archives")}`],
-      ...["-o", "Dir::State::status=/var/lib/dpkg/status", "-o", "Acquire::Retries=3"],
-    ];
-  }
-
-  private async folder(path: string): Promise<string> {
-    const folder = join(this.options.work, path);
-    await mkdir(folder, { recursive: true });
-    return folder;
-  }
-
-  private call(tool: string, args: readonly string[], cwd?: string): Promise<{ stdout: string }> {
-    const env = { ...(this.options.env ?? process.env), LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
-    const limits = { timeout: TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
-    return run(tool, args, { env, ...limits, ...(cwd ? { cwd } : {}) });
-  }
-}
-
-/** The errors of apt's output, else what Node says; short. */
-function reason(error: unknown): string {
-  const { stderr, message, killed } = error as { stderr?: string; message: string; killed?: boolean };
-  if (killed) return `no end within ${TIMEOUT_MS / 1000} s`;
-  const lines = (stderr ?? "").split("\n").filter((line) => line.startsWith("E:"));
-  return (lines.join("; ") || message).slice(0, 500);
-}
+/** Newer releases have moved everything from /lib to /usr/lib. @returns where the file is, links followed */
+const locate = (folder: string, from: string): Promise<string | undefined> =>
+  realpath(join(folder, from))
+    .catch(() => realpath(join(folder, from.startsWith("usr/") ? from.slice("usr/".length) : `usr/${from}`)))
+    .catch(() => undefined);

@@ -1,2 +1,3 @@
 export * from "./ensure";
 export * from "./errors";
+export type { RunnerLayer } from "./layer-cache";
