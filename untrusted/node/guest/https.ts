@@ -22,7 +22,12 @@ export class PinnedClient {
   }
 
   /** @param path begins with `/`. */
-  call(method: string, path: string, headers: Record<string, string> = {}, body?: string): Promise<HttpsAnswer> {
+  call(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+    body?: string | Uint8Array,
+  ): Promise<HttpsAnswer> {
     const url = new URL(this.#base.pathname.replace(/\/$/, "") + path, this.#base);
     return new Promise((resolve, reject) => {
       const options = { method, headers, agent: this.#agent, timeout: TIMEOUT_MS };
