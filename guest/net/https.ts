@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { Agent, request as tlsRequest } from "node:https";
 import { rootCertificates } from "node:tls";
-import { RunnerError } from "../errors";
+import { asRunnerError, RunnerError } from "../errors";
 import { lookup } from "./lookup";
 import { retrying } from "./retry";
 
@@ -108,7 +108,7 @@ export class Network {
         })
         .catch(() => undefined);
       try {
-        for await (const piece of content()) {
+        for await (const piece of notTheNetworks(content())) {
           if (refused || sent.destroyed) break;
           if (!sent.write(piece)) await Promise.race([once(sent, "drain"), done]);
         }
@@ -158,6 +158,15 @@ export class Network {
     // `answered` reports the first error; one that comes after the answer must not end the process.
     sent.on("error", () => undefined);
     return sent;
+  }
+}
+
+/** Passes the content; what goes wrong in making it is not tried again. */
+async function* notTheNetworks(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content;
+  } catch (error) {
+    throw asRunnerError(error);
   }
 }
 
