@@ -4,6 +4,7 @@ import type { Tee } from "../protocol/rcar";
 import { agentPolicyText, agentRules, policyDataOf } from "./agent/text";
 import { PolicyError } from "./errors";
 import { type GuestConfigArgs, guestConfig } from "./guest-config";
+import { checkBudget, INITDATA_BUDGETS, type InitdataBudget } from "./initdata/budget";
 import { algorithmOf, annotationOf, identityOf, renderInitdata } from "./initdata/document";
 
 export { fillDefaults } from "./agent/defaults";
@@ -19,6 +20,7 @@ export {
 } from "./agent/text";
 export { type PolicyCode, PolicyError } from "./errors";
 export { type GuestConfigArgs, guestConfig } from "./guest-config";
+export { checkBudget, INITDATA_BUDGETS, type InitdataBudget } from "./initdata/budget";
 export { initdataClaims } from "./initdata/claims";
 export {
   algorithmOf,
@@ -59,8 +61,8 @@ export interface StepGuestArgs extends GuestConfigArgs {
   readonly resource: string;
   /** Allows logs and exec in the guest; refused for every TEE but `sample`. */
   readonly debug?: boolean;
-  /** Longest annotation the platform takes, characters; default 65 536. */
-  readonly maxAnnotation?: number;
+  /** What carries initdata to the guest; default a pod annotation alone. */
+  readonly budget?: InitdataBudget;
 }
 
 export interface StepGuest {
@@ -74,7 +76,7 @@ export interface StepGuest {
 
 /** The guest of one step. Deterministic. @throws PolicyError. */
 export function stepGuest(args: StepGuestArgs): StepGuest {
-  const { tee, imageReference, resource, debug = false, maxAnnotation = 65_536 } = args;
+  const { tee, imageReference, resource, debug = false, budget = INITDATA_BUDGETS.kubernetes } = args;
   if (debug && tee !== "sample") {
     throw new PolicyError(
       "AGENT_POLICY",
@@ -86,12 +88,7 @@ export function stepGuest(args: StepGuestArgs): StepGuest {
   const policy = agentPolicyText({ imageReference, resource, debug });
   const initdata = renderInitdata({ algorithm, data: { "aa.toml": aa, "cdh.toml": cdh, "policy.rego": policy } });
   const annotation = annotationOf(initdata);
-  if (annotation.length > maxAnnotation) {
-    throw new PolicyError(
-      "TOO_LARGE",
-      `initdata: ${annotation.length} characters, the platform takes ${maxAnnotation}`,
-    );
-  }
+  checkBudget(initdata, annotation, budget);
   return { initdata, identity: identityOf(tee, initdata, algorithm), annotation };
 }
 

@@ -30,6 +30,7 @@ const FOLDERS = [
   "components",
   "cli",
   "policy-pack",
+  "bench",
 ];
 const ROOT_FILES = ["index.ts"];
 const ASSETS = new Set([".rego", ".wasm", ".json", ".toml", ".yaml", ".txt", ".html", ".css", ".sql"]);

@@ -47,6 +47,22 @@ const RULES = {
     npm: [...PULUMI, "any"],
     node: "any",
   },
+  bench: {
+    own: [
+      "protocol",
+      "model",
+      "policy",
+      "guest",
+      "relying-party",
+      "owner",
+      "untrusted",
+      "resources",
+      "provider",
+      "cli",
+    ],
+    npm: [...PULUMI, "any"],
+    node: "any",
+  },
 };
 
 module.exports = { RULES };

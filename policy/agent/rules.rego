@@ -13,23 +13,9 @@ default GuestDetailsRequest := true
 default OnlineCPUMemRequest := true
 default RemoveStaleVirtiofsShareMountsRequest := true
 
-# Requests with conditions below.
-default AddARPNeighborsRequest := false
-default CopyFileRequest := false
-default CreateContainerRequest := false
-default CreateSandboxRequest := false
-default ExecProcessRequest := false
-default ReadStreamRequest := false
-default RemoveContainerRequest := false
-default SignalProcessRequest := false
-default StartContainerRequest := false
-default StatsContainerRequest := false
-default UpdateInterfaceRequest := false
-default UpdateRoutesRequest := false
-default WaitProcessRequest := false
-
-# Every other request has no rule here, which the agent takes as a refusal: policy change, memory and CPU changes, swap,
-# tracing, iptables, clock, streams to the program, pausing, updating a running container, mounts into a running pod.
+# Whatever is not true below has no value, which the agent takes as a refusal; so nothing here is set to false. Requests
+# without any rule are refused the same way: policy change, memory and CPU changes, swap, tracing, iptables, clock,
+# streams to the program, pausing, updating a running container, mounts into a running pod.
 
 id_pattern := "^[0-9a-f]{64}$"
 name_pattern := "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"

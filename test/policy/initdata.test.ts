@@ -1,13 +1,16 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import {
   guestConfig,
+  INITDATA_BUDGETS,
   initdataClaims,
   parseInitdata,
   parseInitdataAnnotation,
   renderInitdata,
   reportedInitdata,
+  stepGuest,
 } from "../../policy";
 import { annotationOf, fitTo, type InitdataAlgorithm, initdataDigest } from "../../policy/initdata/document";
 import { base64, hex } from "../../protocol/bytes";
@@ -117,5 +120,23 @@ describe("reading", () => {
     ["not UTF-8", gzipSync(Buffer.from([0xff, 0xfe])).toString("base64")],
   ])("an annotation that is %s is refused", (_what, annotation) => {
     expect(() => parseInitdataAnnotation(annotation)).toThrow("initdata annotation");
+  });
+});
+
+describe("a size over its carrier's limit", () => {
+  it("is refused with the size of each part", () => {
+    const random = (randomBytes(9000).toString("base64").match(/.{64}/g) ?? []).join("\n");
+    const caPem = `-----BEGIN CERTIFICATE-----\n${random}\n-----END CERTIFICATE-----\n`;
+    const args = {
+      tee: "snp" as const,
+      kbsUrl: "https://kbs.example",
+      caPem,
+      imageReference: `a.b/c@sha256:${"ab".repeat(32)}`,
+      resource: "sf-1/step/aa",
+    };
+    expect(stepGuest(args).annotation.length).toBeGreaterThan(12_288);
+    expect(() => stepGuest({ ...args, budget: INITDATA_BUDGETS.ec2 })).toThrow(
+      /EC2 user data .* takes 12288.*aa\.toml \d+ B.*CA bundle/,
+    );
   });
 });

@@ -90,8 +90,8 @@ describe("agent policy under regorus", () => {
     expect(of("CreateSandboxRequest", requests.sandbox, STATES.none)).toEqual(add("sandbox", POD.sandboxId));
     expect(of("CreateContainerRequest", requests.pause, STATES.sandbox)).toEqual(add("pause", POD.sandboxId));
     expect(of("CreateContainerRequest", requests.step, STATES.pause)).toEqual(add("step", POD.containerId));
-    expect(of("CreateContainerRequest", requests.step, STATES.sandbox)).toBe(false);
-    expect(of("CreateContainerRequest", requests.step, STATES.step)).toBe(false);
+    expect(of("CreateContainerRequest", requests.step, STATES.sandbox)).toBeUndefined();
+    expect(of("CreateContainerRequest", requests.step, STATES.step)).toBeUndefined();
     expect(of("SetPolicyRequest", undefined, STATES.step)).toBeUndefined();
   });
 

@@ -1,0 +1,53 @@
+import { benchNames, main } from "../../bench";
+import { figure, tableOf } from "../../bench/figure";
+
+const FORM = ["name", "value", "unit", "against", "ratio", "goal", "met"];
+
+describe("bench", () => {
+  it("trust prints figures of the common form, and meets its goals", async () => {
+    const lines: string[] = [];
+    const { code, figures } = await main(
+      ["trust", "--json"],
+      (line) => lines.push(line),
+      () => {},
+    );
+    expect(JSON.parse(lines.join("\n"))).toEqual(figures);
+    for (const f of figures) expect(Object.keys(f)).toEqual(FORM);
+    expect(figures.filter(({ met }) => met === false)).toEqual([]);
+    expect(figures.some(({ unit, goal }) => unit === "ms" && goal === "<= 1000 ms")).toBe(true);
+    expect(code).toBe(0);
+  });
+
+  it("a name that does not exist is refused with those that do", async () => {
+    const said: string[] = [];
+    const { code } = await main(
+      ["nope"],
+      () => {},
+      (line) => said.push(line),
+    );
+    expect(code).toBe(2);
+    expect(said.join()).toContain("trust");
+    expect(benchNames()).not.toContain("figure");
+  });
+
+  it("a figure compares with its limit and its goal", () => {
+    const late = figure({ name: "x", value: 1500.4, unit: "ms", against: 1000, atMost: 1000 });
+    expect(late).toEqual({
+      name: "x",
+      value: 1500,
+      unit: "ms",
+      against: 1000,
+      ratio: 1.5,
+      goal: "<= 1000 ms",
+      met: false,
+    });
+    expect(tableOf([late])[0]).toContain("MISSED <= 1000 ms");
+    expect(figure({ name: "y", value: 3, unit: "B" })).toMatchObject({
+      against: null,
+      ratio: null,
+      goal: null,
+      met: null,
+    });
+    expect(figure({ name: "z", value: 3, unit: "MB/s", atLeast: 2 }).met).toBe(true);
+  });
+});
