@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { readKeyFile } from "../../owner/keys";
 import { signReadToken } from "../../owner/run-request";
 import { ProtocolError } from "../../protocol/errors";
+import { HttpError } from "../../relying-party/http/client";
 import { LedgerClient, type VerifiedHead } from "../../relying-party/ledger-client";
 import type { Context } from "../context";
 import { lastHead, rememberHead } from "./heads";
@@ -37,9 +38,19 @@ export async function withLedger<T>(
     seen(head.token);
     const read = () => signReadToken(pipelineUid, runKey, io.now(), randomBytes(32));
     return await use({ ledger, runKey, head, read, seen });
+  } catch (error) {
+    throw withRemedy(error, ledgerUrl);
   } finally {
     ledger.close();
   }
+}
+
+/** A relying party on this machine is the user's own to start. */
+function withRemedy(error: unknown, ledgerUrl: string): unknown {
+  if (!(error instanceof HttpError) || error.code !== "UNREACHABLE") return error;
+  if (!["127.0.0.1", "localhost", "[::1]"].includes(new URL(ledgerUrl).hostname)) return error;
+  const remedy = "Start it with: npx sealflow dev --detach";
+  return new HttpError("UNREACHABLE", `relying party ${error.message}. ${remedy}`, { cause: error });
 }
 
 async function checkedHead(ledger: LedgerClient, old: string | undefined, url: string): Promise<VerifiedHead> {
