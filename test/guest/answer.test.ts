@@ -1,5 +1,7 @@
 /** What a hostile ledger, store or consumer of the same edges could put into a claim answer, and how it is refused. */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join as pathJoin } from "node:path";
 import { type Assignment, verifyAnswer } from "../../guest/answer";
 import { type OpenedBundle, openBundle } from "../../guest/bundle";
 import { claimWork, type Granted } from "../../guest/claim";
@@ -11,6 +13,7 @@ import { base64url, fromBase64url } from "../../protocol/bytes";
 import { privateKey, rawPublic } from "../../protocol/crypto";
 import { sealTo } from "../../protocol/jwe";
 import { jwsDigest, peekJws, signJws } from "../../protocol/jws";
+import { objectName } from "../../protocol/keys";
 import { type ClaimGo, type ClaimInput, claimAnswer, runRequest, runSecretContext } from "../../protocol/messages";
 import { type Deployed, deploy, type StepSource } from "./support/deployed";
 import { emptyLayer, runInProcess } from "./support/in-process";
@@ -326,4 +329,31 @@ test("nobody can give a claim answer without the step's key: a claim of another 
   const forged = { ...opened, bundle: { ...opened.bundle, signingSeed: seed } };
   expect(fromBase64url(seed)).toHaveLength(32);
   await expect(claimWork(forged, run, network, () => undefined)).rejects.toMatchObject({ code: "CLAIM_REFUSED" });
+});
+
+describe("the object store", () => {
+  const join = STEPS.join as StepSource;
+  const objects = () => pathJoin(d.home, "dev", "objects", "runs", run);
+
+  test.each([
+    ["one byte changed at its beginning", (bytes: Buffer) => (bytes[0] = 1)],
+    ["one byte changed at its end", (bytes: Buffer) => (bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1)],
+  ])("with %s of an object ends the attempt with exit 30, and the ledger is told why", async (_what, change) => {
+    const granted = await grant(run);
+    const name = objectName(run, "left.x", 0, input(granted.go, "xs", 0).attempt);
+    const path = pathJoin(objects(), name.split("/").at(-1) ?? "");
+    const good = readFileSync(path);
+    const bad = Buffer.from(good);
+    change(bad);
+    writeFileSync(path, bad);
+    try {
+      const end = await runInProcess(d, "join", join, { run });
+      expect(end.exitCode).toBe(30);
+      expect(end.words.slice(-3)).toEqual(["committing", "recorded", expect.stringMatching(/^INPUT_(SEAL|DIGEST)$/)]);
+      const receipt = (await d.receipts(run)).at(-1);
+      expect(receipt).toMatchObject({ step: "join", exitClass: "integrity", isolation: "none" });
+    } finally {
+      writeFileSync(path, good);
+    }
+  });
 });
