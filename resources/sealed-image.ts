@@ -14,6 +14,11 @@ export interface SealedImageArgs {
    * @default the package's own at the time of sealing; an update of the package alone reseals nothing
    */
   runner?: string;
+  /**
+   * Reason for taking other versions of the runner layer's packages where the pinned ones are served no more. The
+   * image's identity differs then. @default only the pinned ones
+   */
+  unpinnedRunner?: string;
 }
 
 /** An image whose layers only attested guests can open. Sealed on this machine; every change replaces it. */

@@ -33,6 +33,8 @@ export function sealDatasets({ name, args, plan, keys, parent }: Scope): Record<
 /** Steps that share one source share one image, named after the first of them. */
 export function sealImages({ name, args, plan, keys, parent }: Scope): Record<string, SealedImage> {
   const bySource = new Map<string, SealedImage>();
+  // A clone must still start when Debian has newer packages than the pinned ones; only where nothing is confidential.
+  const unpinned = args.environment.platform.confidential ? {} : { unpinnedRunner: "simulated guests only" };
   const images = plan.steps.map((step) => {
     const given = args.images?.[step.name];
     if (given) return [step.name, given];
@@ -40,7 +42,7 @@ export function sealImages({ name, args, plan, keys, parent }: Scope): Record<st
     let image = bySource.get(source);
     if (!image) {
       const runner = args.runner === undefined ? {} : { runner: args.runner };
-      const inputs = { keys, name: step.name, source: step.image, ...runner };
+      const inputs = { keys, name: step.name, source: step.image, ...runner, ...unpinned };
       image = new SealedImage(`${name}-${step.name}-image`, inputs, childOf(parent));
       bySource.set(source, image);
     }

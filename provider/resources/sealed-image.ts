@@ -21,6 +21,7 @@ interface Inputs {
   name: string;
   source: ImageSource;
   runner?: string;
+  unpinnedRunner?: string;
   sourceDigest?: string;
 }
 
@@ -47,6 +48,12 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       optional: true,
       change: "replace",
       about: "Version of the runner layer. Default: this package's.",
+    },
+    unpinnedRunner: {
+      type: "string",
+      optional: true,
+      change: "none",
+      about: "Reason for other package versions in the runner layer where the pinned ones are served no more.",
     },
     sourceDigest: sourceDigestField,
   },
@@ -87,7 +94,11 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       context.signal,
       async () => {
         const onProgress = (message: string) => context.log.status(message);
-        const runnerLayer = await ensureRunnerLayer({ cacheDir: cacheRoot(context), onProgress });
+        const runnerLayer = await ensureRunnerLayer({
+          cacheDir: cacheRoot(context),
+          onProgress,
+          ...(inputs.unpinnedRunner === undefined ? {} : { unpinned: inputs.unpinnedRunner }),
+        });
         samePinned(inputs.runner, runnerLayer.version);
         const { ownerPublicKey } = facts;
         const { signal } = context;
