@@ -35,6 +35,7 @@ export {
 } from "./initdata/document";
 export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
 export * from "./reference-values";
+export * from "./trustee/config";
 export {
   attestationPolicy,
   CPU_POLICY_ID,
@@ -52,6 +53,7 @@ export {
   type TrusteePolicyName,
   trusteePolicy,
 } from "./trustee/index";
+export { TRUSTEE_CONFIG_VERSIONS, type TrusteeConfigVersion, VERSIONS } from "./versions";
 
 export interface StepGuestArgs extends GuestConfigArgs {
   readonly tee: Tee;
