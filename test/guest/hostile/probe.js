@@ -87,7 +87,7 @@ async function main() {
         .readdirSync("/proc/self/fd")
         .filter((fd) => Number(fd) > 2)
         .map((fd) => attempt(() => fs.readlinkSync(`/proc/self/fd/${fd}`)))
-        .filter((target) => !/anon_inode|^\/proc\/|eventpoll|pipe|ENOENT/.test(target)),
+        .filter((target) => !/anon_inode|^\/proc\/|pipe:|ENOENT|^\/dev\/null$/.test(target)),
       others: fs
         .readdirSync("/proc")
         .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
