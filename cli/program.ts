@@ -4,6 +4,7 @@ import { cancel } from "./commands/cancel";
 import { dev } from "./commands/dev";
 import { fetch } from "./commands/fetch";
 import { init } from "./commands/init";
+import { initdataDifference, initdataDigestOf, initdataShow } from "./commands/initdata";
 import { keysExport } from "./commands/keys-export";
 import { logs } from "./commands/logs";
 import { pulumi } from "./commands/pulumi";
@@ -103,6 +104,21 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--shard <n>", "default: 0", count)
     .option("--out <file>", "file of mode 0600; default: stdout")
     .action((options) => act(options, (context) => keysExport(context, options)));
+  const initdata = program.command("initdata").description("what a guest is told and measured as; reads files only");
+  const FILE = "initdata (TOML), its annotation, or the JSON of a Job that has it";
+  add("show", "content, sizes and the policy's data", initdata)
+    .argument("<file>", FILE)
+    .action((file: string, options) => act(options, (context) => initdataShow(context, file)));
+  add("digest", "the identity on each TEE", initdata)
+    .argument("<file>", FILE)
+    .option("--tee <name>", "on one: sample, snp, tdx, az-snp-vtpm or az-tdx-vtpm")
+    .action((file: string, options) => act(options, (context) => initdataDigestOf(context, file, options.tee)));
+  add("diff", "why two identities differ", initdata)
+    .argument("<before>", FILE)
+    .argument("<after>", "the same")
+    .action((before: string, after: string, options) =>
+      act(options, (context) => initdataDifference(context, before, after)),
+    );
   add("pulumi", "Pulumi in the project's environment; exits with its code")
     .argument("[args...]", "after --")
     .passThroughOptions()

@@ -33,6 +33,7 @@ export {
   renderInitdata,
   reportedInitdata,
 } from "./initdata/document";
+export { type InitdataView, initdataDiff, initdataIn, viewInitdata } from "./initdata/inspect";
 export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
 export * from "./reference-values";
 export * from "./trustee/config";
