@@ -83,8 +83,17 @@ async function prepareScratch(layout: Layout): Promise<void> {
     await chmod(layout.scratch, 0o755);
     // Placeholders for the first look at whether isolation works.
     await writeFile(layout.parameters, "{}\n", { mode: 0o444 });
-    if (process.getuid?.() === 0) await chown(layout.outputs, PROGRAM_ID, PROGRAM_ID);
+    if (process.getuid?.() === 0) await giveToProgram(layout.outputs);
   });
+}
+
+/** Where only the runner's own uid exists (an ordinary user's namespace), the program runs with that one outside. */
+async function giveToProgram(folder: string): Promise<void> {
+  try {
+    await chown(folder, PROGRAM_ID, PROGRAM_ID);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
+  }
 }
 
 /** What is known about an attempt so far: enough to report its end at any time. */

@@ -12,6 +12,12 @@ export function hasSysAdmin(): boolean {
   return caps !== undefined && ((BigInt(`0x${caps}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
 }
 
+/** Whether the user namespace of this process has one uid only: that of an ordinary user who made it. */
+export function hasOneUid(): boolean {
+  const ranges = (read("/proc/self/uid_map") ?? "").trim().split("\n");
+  return ranges.length === 1 && ranges[0]?.trim().split(/\s+/)[2] === "1";
+}
+
 export interface ProcessId {
   readonly pid: number;
   /** Start time in clock ticks: with the pid it names one process only. */

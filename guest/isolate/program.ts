@@ -6,7 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import { RunnerError } from "../errors";
 import type { Layout } from "../layout";
 import { LAUNCHER, type Target } from "./launcher";
-import { endNamespace, hasSysAdmin, identify, kill, type ProcessId } from "./processes";
+import { endNamespace, hasOneUid, hasSysAdmin, identify, kill, type ProcessId } from "./processes";
 import { hasLibraries, type Means, PROGRAM_ID, SEEN, sandboxArguments } from "./sandbox";
 import { seccompFilter } from "./seccomp";
 import { OutputTail } from "./tail";
@@ -47,6 +47,8 @@ export async function findMeans(layout: Layout): Promise<Means | undefined> {
     ...(root && hasSysAdmin() ? (["capability"] as const) : []),
     ...(root ? (["userns"] as const) : []),
     "userns-same-uid",
+    // Never where another uid could be had: there it would only hide that something is wrong.
+    ...(root && hasSysAdmin() && hasOneUid() ? (["capability-same-uid"] as const) : []),
   ];
   for (const means of candidates) {
     const probe = { layout, command: [], env: {}, timeoutSeconds: PROBE_SECONDS, network: false };
@@ -83,6 +85,7 @@ export async function runIsolated(options: ProgramOptions, means: Means, probe =
     id,
     node: direct ? ["/sealflow/bin/node"] : SEEN_NODE,
     probe,
+    keepsRoot: means === "capability-same-uid",
   };
   feed(child, 3, JSON.stringify(target));
   feed(child, 5, filter);

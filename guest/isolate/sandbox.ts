@@ -13,9 +13,11 @@ export const PROGRAM_ID = 65532;
  * capability: the runner has CAP_SYS_ADMIN (it is root of the guest's container), so no user namespace is needed, and a
  * fresh /proc can be mounted although the container's is masked. userns: the program gets a uid of its own and a user
  * namespace; works where /proc is not masked. userns-same-uid: as that, but outside of its namespaces the program's uid
- * is the runner's, for simulated guests of an ordinary user, who has no other uid to give.
+ * is the runner's, for simulated guests of an ordinary user, who has no other uid to give. capability-same-uid: for
+ * those where /proc is masked: the guest's only uid without any capability, with namespaces as under capability. The
+ * first process of its own namespaces, which holds nothing, is then in the program's reach; the runner is not.
  */
-export type Means = "capability" | "userns" | "userns-same-uid";
+export type Means = "capability" | "userns" | "userns-same-uid" | "capability-same-uid";
 
 /** Never taken from the image: made anew, or none of the program's business. */
 const OWN = new Set(["proc", "dev", "sys", "tmp", "run", "sealflow", "sealflow-owner"]);
@@ -59,10 +61,15 @@ export function sandboxArguments({ layout, means, network }: SandboxOptions): st
 
 function privileges(means: Means): string[] {
   const id = String(PROGRAM_ID);
-  return means !== "capability"
-    ? ["--unshare-user", "--uid", id, "--gid", id, "--cap-drop", "ALL"]
-    : // The launcher needs these two to become the program's uid, which ends them.
-      ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"];
+  switch (means) {
+    case "capability":
+      // The launcher needs these two to become the program's uid, which ends them.
+      return ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"];
+    case "capability-same-uid":
+      return ["--cap-drop", "ALL"];
+    default:
+      return ["--unshare-user", "--uid", id, "--gid", id, "--cap-drop", "ALL"];
+  }
 }
 
 function imageRoot(root: string, libraries: string): string[] {

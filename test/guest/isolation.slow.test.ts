@@ -64,7 +64,8 @@ const reason = cannotRunGuests() ?? (isRoot ? undefined : "needs root");
   });
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-  const ask = (capabilities: readonly string[], proc: readonly string[], uid = 0): string => {
+  /** @param uid the runner's; a number: in a user namespace that has this one only */
+  const ask = (capabilities: readonly string[], proc: readonly string[], uid: number | "root"): string => {
     const view = [
       ...["--bind", root, "/", ...proc, "--dev", "/dev", "--tmpfs", "/tmp"],
       ...["--ro-bind", join(layer, "bin"), "/sealflow/bin", "--ro-bind", join(layer, "lib"), "/sealflow/lib"],
@@ -72,7 +73,7 @@ const reason = cannotRunGuests() ?? (isRoot ? undefined : "needs root");
       ...["--perms", "0777", "--dir", "/sealflow/scratch/out", "--cap-drop", "ALL"],
       ...capabilities.flatMap((name) => ["--cap-add", name]),
     ];
-    const user = uid === 0 ? [] : ["--unshare-user", "--uid", String(uid), "--gid", String(uid)];
+    const user = uid === "root" ? [] : ["--unshare-user", "--uid", String(uid), "--gid", String(uid)];
     const argv = [...RUNNER_ARGV.slice(0, -1), "/sealflow/ask.js"];
     const bwrap = [join(layer, "bin", "bwrap"), ...user, ...view, "--", ...argv];
     const { stdout, stderr } = spawnSync(
@@ -87,13 +88,15 @@ const reason = cannotRunGuests() ?? (isRoot ? undefined : "needs root");
     return stdout.trim() || stderr;
   };
 
-  test.each<[string, readonly string[], readonly string[], number, string]>([
-    ["the runner's capabilities, masked /proc", RUNNER_CAPABILITIES, MASKED, 0, "capability"],
-    ["the runner's capabilities, plain /proc", RUNNER_CAPABILITIES, PLAIN, 0, "capability"],
-    ["containerd's capabilities, masked /proc: the trap", CONTAINERD_CAPABILITIES, MASKED, 0, "none"],
-    ["containerd's capabilities, plain /proc", CONTAINERD_CAPABILITIES, PLAIN, 0, "userns"],
+  test.each<[string, readonly string[], readonly string[], number | "root", string]>([
+    ["the runner's capabilities, masked /proc", RUNNER_CAPABILITIES, MASKED, "root", "capability"],
+    ["the runner's capabilities, plain /proc", RUNNER_CAPABILITIES, PLAIN, "root", "capability"],
+    ["containerd's capabilities, masked /proc: the trap", CONTAINERD_CAPABILITIES, MASKED, "root", "none"],
+    ["containerd's capabilities, plain /proc", CONTAINERD_CAPABILITIES, PLAIN, "root", "userns"],
     ["no capability and another uid, plain /proc", [], PLAIN, 1000, "userns-same-uid"],
     ["no capability and another uid, masked /proc", [], MASKED, 1000, "none"],
+    ["an ordinary user's guest, masked /proc", RUNNER_CAPABILITIES, MASKED, 0, "capability-same-uid"],
+    ["an ordinary user's guest without capabilities, masked /proc", [], MASKED, 0, "none"],
   ])(
     "%s",
     (_what, capabilities, proc, uid, expected) => {

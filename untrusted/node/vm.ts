@@ -34,14 +34,17 @@ const bwrapOf = (runner: string): [string, ...string[]] => [
 
 const isRoot = (): boolean => process.getuid?.() === 0;
 const NEW_NAMESPACES = ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent"];
-const asRoot = (): string[] => (isRoot() ? [] : ["--unshare-user", "--uid", "0", "--gid", "0"]);
+/** An ordinary user's guest has root in a user namespace, with every capability there: it makes the container's. */
+const asRoot = (): string[] => (isRoot() ? [] : ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"]);
 
 /** Whether guests can have namespaces of their own on this machine; tried, not guessed. */
 export function canMakeNamespaces(runner: string): boolean {
   if (process.platform !== "linux" || !existsSync(join(runner, "bin", "bwrap"))) return false;
   const [file, ...prefix] = bwrapOf(runner);
-  const view = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"];
-  const tried = spawnSync(file, [...prefix, ...NEW_NAMESPACES, ...asRoot(), ...view, "--", file, "--version"], {
+  const view = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--"];
+  // The container is a second one inside the guest.
+  const container = [file, ...prefix, "--unshare-pid", "--unshare-ipc", "--unshare-uts", ...view, file, "--version"];
+  const tried = spawnSync(file, [...prefix, ...NEW_NAMESPACES, ...asRoot(), ...view, ...container], {
     env: {},
     timeout: 20_000,
   });
