@@ -3,27 +3,14 @@
  * clouds inside a VM's user data, beside what Cloud API Adaptor puts there itself. Nobody checks it on the way (a document
  * that is cut arrives as none), so it is checked when it is made.
  */
+import { INITDATA_CARRIERS, type InitdataCarrier } from "../../model/platforms/initdata";
 import { PolicyError } from "../errors";
 import { type Initdata, parseInitdata } from "./document";
 
-export interface InitdataBudget {
-  /** Where initdata travels, for people. */
-  readonly carrier: string;
-  /** Longest annotation (gzip, base64), characters. */
-  readonly limit: number;
-}
+export type InitdataBudget = InitdataCarrier;
 
-/** Cloud API Adaptor's own part of user data: its configuration, TLS material and registry credentials. */
-const ADAPTOR_PART = 4096;
-
-export const INITDATA_BUDGETS = {
-  /** Kubernetes takes 256 KiB for all annotations of an object; a quarter is ours. */
-  kubernetes: { carrier: "pod annotation", limit: 65_536 },
-  /** Azure: user data of at most 64 KiB in base64. */
-  azure: { carrier: "Azure user data (64 KiB)", limit: Math.floor((65_536 / 4) * 3) - ADAPTOR_PART },
-  /** EC2: user data of at most 16 KiB before its own encoding; the document inside is base64 already. */
-  ec2: { carrier: "EC2 user data (16 KiB)", limit: 16_384 - ADAPTOR_PART },
-} as const satisfies Record<string, InitdataBudget>;
+/** One table with the capability matrix. */
+export const INITDATA_BUDGETS = INITDATA_CARRIERS;
 
 /**
  * @param text the TOML document that `annotation` carries.

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { gzipSync } from "fflate";
 import { parse as parseToml } from "smol-toml";
+import { initdataAlgorithm } from "../../model/platforms/initdata";
 import { base64, fromBase64, hex, utf8 } from "../../protocol/bytes";
 import type { Tee } from "../../protocol/rcar";
 import { PolicyError } from "../errors";
@@ -25,7 +26,7 @@ const MAX_ANNOTATION = 262_144;
 export const INITDATA_ANNOTATION = "io.katacontainers.config.hypervisor.cc_init_data";
 
 /** Hash that fills the TEE's launch field exactly; vTPMs extend a sha256 PCR. */
-export const algorithmOf = (tee: Tee): InitdataAlgorithm => (tee === "tdx" ? "sha384" : "sha256");
+export const algorithmOf: (tee: Tee) => InitdataAlgorithm = initdataAlgorithm;
 
 /** @throws PolicyError INITDATA for a value that the fixed form cannot carry. */
 export function renderInitdata({ algorithm, data }: Initdata): string {

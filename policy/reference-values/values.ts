@@ -3,6 +3,7 @@
  * a single object is one value for all. Trustee keeps any JSON and a value of the wrong form matches nothing, in silence;
  * so nothing is registered here that the policy text would not read.
  */
+import type { DefaultPolicy } from "../../model/platforms/guest-image";
 import { base64, fromHex } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
 import type { Tee } from "../../protocol/rcar";
@@ -19,8 +20,7 @@ export interface MinimumTcb {
   readonly microcode: number;
 }
 
-/** `deny`: the guest image refuses everything until initdata that matches the launch field is applied. */
-export type DefaultPolicy = "deny" | "stock";
+export type { DefaultPolicy } from "../../model/platforms/guest-image";
 
 interface Common {
   /** Where the values come from, for the reader of a diff: a release, a build, a file's digest. */
