@@ -27,6 +27,7 @@ import { createDigest } from "./digest";
 import { RunnerError, refuseWith } from "./errors";
 import { checkerFor, FormatError } from "./formats";
 import type { Network } from "./net/https";
+import { release } from "./net/release";
 
 export type ReceiptInput = Predicate["inputs"][number];
 type Source = OpenedBundle["bundle"]["program"]["inputs"][string];
@@ -215,6 +216,7 @@ export async function readInput(object: InputObject, folder: string, network: Ne
       for (const piece of opener.push(chunk)) {
         await file.writeFile(piece);
         checker.write(piece);
+        release(piece);
       }
     }
     // The digest first: with other bytes than those committed nothing else matters.

@@ -5,6 +5,7 @@ import { Agent, request as tlsRequest } from "node:https";
 import { rootCertificates } from "node:tls";
 import { asRunnerError, RunnerError } from "../errors";
 import { lookup } from "./lookup";
+import { release } from "./release";
 import { retrying } from "./retry";
 
 /** No byte for this long: the connection is given up, milliseconds. */
@@ -58,6 +59,7 @@ export class Network {
 
   /**
    * Bytes of an object from its beginning to its end; a broken connection is taken up again where it broke.
+   * A piece is only valid until the next one is asked for.
    * @param size bytes that the object has, as committed; more or fewer end the stream early, which the digest shows.
    */
   async *download(url: string, size: number): AsyncGenerator<Buffer> {
@@ -74,6 +76,7 @@ export class Network {
           if (rest.length === 0) continue;
           received += rest.length;
           yield rest;
+          release(chunk);
           if (received > size) return;
         }
         if (answer.complete && received < size) return;
@@ -89,7 +92,8 @@ export class Network {
   }
 
   /**
-   * Sends an object; `content` is called anew for every try and must give the same bytes.
+   * Sends an object; `content` is called anew for every try and must give the same bytes,
+   * in buffers that it needs no more.
    * @throws RunnerError STORE_UNREACHABLE or STORE_FULL.
    */
   upload(url: string, size: number, content: () => AsyncIterable<Uint8Array>): Promise<void> {
@@ -110,7 +114,7 @@ export class Network {
       try {
         for await (const piece of notTheNetworks(content())) {
           if (refused || sent.destroyed) break;
-          if (!sent.write(piece)) await Promise.race([once(sent, "drain"), done]);
+          if (!sent.write(piece, () => release(piece))) await Promise.race([once(sent, "drain"), done]);
         }
       } catch (error) {
         sent.destroy();
