@@ -22,11 +22,11 @@ export interface Granted {
 const REFUSAL_CODES: Record<(typeof REFUSALS)[number], RunnerCode> = {
   PIPELINE_UNKNOWN: "PIPELINE_UNKNOWN",
   NO_OPEN_RUN: "NO_OPEN_RUN",
-  VERSION_CLOSED: "CLAIM_REFUSED",
-  REVOKED: "CLAIM_REFUSED",
+  VERSION_CLOSED: "VERSION_CLOSED",
+  REVOKED: "REVOKED",
   RUN_UNKNOWN: "CLAIM_REFUSED",
-  RUN_CLOSED: "CLAIM_REFUSED",
-  ATTEMPTS_EXHAUSTED: "CLAIM_REFUSED",
+  RUN_CLOSED: "RUN_CLOSED",
+  ATTEMPTS_EXHAUSTED: "ATTEMPTS_EXHAUSTED",
 };
 
 const ledgerError = object({ error: object({ code: text({ max: 60 }), message: json }) });

@@ -40,6 +40,11 @@ export interface StepEnd {
 const RETRYABLE = 10;
 /** Freshness and refusals: another attempt is refused as well. */
 const FINAL = new Set([20, 31]);
+/**
+ * The store failed longer than a runner waits, and each time an attempt was used. The last one is kept for a resume when
+ * the store works again: without attempts the run would be over.
+ */
+const AWAY = new Set(["STORE_UNREACHABLE", "STORE_FULL"]);
 /** Starts beyond the step's own attempts that exit code 10 and lost guests may use up. */
 const EXTRA_STARTS = 3;
 
@@ -108,6 +113,7 @@ class Schedule {
   async #runPod(name: string, step: WorkloadStep, job: unknown, shard: number): Promise<StepEnd> {
     const { node, run, signal } = this.options;
     let failures = 0;
+    let lost = 0;
     for (let attempt = 1; ; attempt++) {
       const tell = (stage: StepEvent["stage"], detail?: string) =>
         this.options.onEvent?.({ step: name, shard, attempt, stage, ...(detail === undefined ? {} : { detail }) });
@@ -120,11 +126,13 @@ class Schedule {
         return { step: name, state: "committed", mode: end.mode };
       }
       if (end.exitCode !== RETRYABLE && !isLost(end)) failures += 1;
+      if (AWAY.has(end.code ?? "")) lost += 1;
       const reason = reasonOf(end);
       const over =
         signal?.aborted ||
         FINAL.has(end.exitCode) ||
         failures > step.retryLimit ||
+        (lost > 0 && lost + failures >= step.retryLimit) ||
         attempt > step.retryLimit + EXTRA_STARTS;
       if (over) {
         tell("failed", reason);
