@@ -1,7 +1,10 @@
-// text → one {"word": …} a line. A step reads and writes files; it knows nothing of Sealflow.
+// text → one {"word": …} a line. A step reads and writes files, and needs no library of Sealflow.
 const fs = require("node:fs");
 
-const text = fs.readFileSync("/sealflow/in/text", "utf8");
+// The variables are set only where a trusted step runs without namespaces.
+const { SEALFLOW_IN = "/sealflow/in", SEALFLOW_OUT = "/sealflow/out" } = process.env;
+
+const text = fs.readFileSync(`${SEALFLOW_IN}/text`, "utf8");
 const words = text.toLowerCase().match(/\p{L}+/gu) ?? [];
-fs.writeFileSync("/sealflow/out/words", words.map((word) => `${JSON.stringify({ word })}\n`).join(""));
+fs.writeFileSync(`${SEALFLOW_OUT}/words`, words.map((word) => `${JSON.stringify({ word })}\n`).join(""));
 console.log(`${words.length} words`);
