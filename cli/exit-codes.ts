@@ -44,15 +44,25 @@ const BY_CODE: Readonly<Record<string, number>> = {
   LOG_FORM: EXIT.verification,
 };
 
-/** @returns the exit code, and what to print: the message alone when it was written for the user. */
-export function explain(error: unknown): { code: number; text: string } {
+export interface Explained {
+  /** Exit code. */
+  readonly code: number;
+  /** What to print: the message alone when it was written for the user. */
+  readonly text: string;
+  /** With `--json`: the error's own code and message. */
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+export function explain(error: unknown): Explained {
   if (error instanceof SealflowError) {
+    const { code: name, message } = error;
     const refused = error.name === "LedgerRefusal" ? EXIT.refused : EXIT.usage;
-    return { code: BY_CODE[error.code] ?? refused, text: `${error.message} [${error.code}]` };
+    return { code: BY_CODE[name] ?? refused, text: `${message} [${name}]`, error: { code: name, message } };
   }
   if ((error as { name?: string } | undefined)?.name === "AbortError") {
-    return { code: EXIT.interrupted, text: "interrupted" };
+    return { code: EXIT.interrupted, text: "interrupted", error: { code: "INTERRUPTED", message: "interrupted" } };
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { code: EXIT.internal, text };
+  const message = error instanceof Error ? error.message : text;
+  return { code: EXIT.internal, text, error: { code: "INTERNAL", message } };
 }

@@ -35,13 +35,20 @@ export async function main(argv: readonly string[], options: MainOptions = {}): 
   } catch (error) {
     // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    const { code: exit, text } = explain(error);
+    const { code: exit, text, error: told } = explain(error);
+    if (wantsJson(argv)) io.stdout.write(`${JSON.stringify({ error: told }, null, 2)}\n`);
     io.stderr.write(`sealflow: ${terminalSafe(text)}\n`);
     return exit;
   } finally {
     own?.release();
   }
 }
+
+/** What follows `--` is somebody else's. */
+const wantsJson = (argv: readonly string[]): boolean => {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end < 0 ? undefined : end).includes("--json");
+};
 
 const packageVersion = (): string =>
   JSON.parse(readFileSync(path.join(packageRoot(), "package.json"), "utf8")).version as string;

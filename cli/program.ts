@@ -6,7 +6,9 @@ import { fetch } from "./commands/fetch";
 import { init } from "./commands/init";
 import { initdataDifference, initdataDigestOf, initdataShow } from "./commands/initdata";
 import { keysExport } from "./commands/keys-export";
+import { keysNew } from "./commands/keys-new";
 import { logs } from "./commands/logs";
+import { open } from "./commands/open";
 import { pulumi } from "./commands/pulumi";
 import { run } from "./commands/run";
 import { start } from "./commands/start";
@@ -94,8 +96,20 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--release-key <file>", "your release key: opens released objects again and compares")
     .option("--recipient <name>", "whose release key it is", "owner")
     .action((folder: string, options) => act(options, (context) => verify(context, folder, options)));
+  choice(add("open", "what a run released to you: verifies the folder offline and opens it with your own key"))
+    .argument("<folder>", "as fetch wrote it")
+    .requiredOption("--key <file>", "your private key, as `keys new` made it")
+    .requiredOption("--recipient <name>", "what the pipeline calls you")
+    .option("--owner <key|file>", "owner's public key; default: from the pipeline's connection file")
+    .option("--ledger <key|file>", "ledger's public key; default: from the pipeline's connection file")
+    .option("--head <file|text>", "a head of the ledger seen before, which the log must extend")
+    .option("--out <folder>", "a new folder; default: <folder>-<recipient> here")
+    .action((folder: string, options) => act(options, (context) => open(context, folder, options)));
 
   const keys = program.command("keys").description("keys of runs");
+  add("new", "a recipient's key pair; prints the public key", keys)
+    .argument("<file>", "for the private key; made with mode 0600")
+    .action((file: string, options) => act(options, (context) => keysNew(context, file)));
   choice(add("export", "the key of one object, for another program. Whoever has it can read that object", keys))
     .addOption(new Option("--tink", "as a Google Tink keyset (JSON, cleartext)"))
     .option("--run <run>", "default: the newest")

@@ -1,3 +1,4 @@
 export * from "./attempts";
 export * from "./fetch";
 export * from "./folder";
+export { type OpenFolderOptions, openRunFolder } from "./releases";

@@ -23,9 +23,9 @@ import { StreamOpener } from "../../protocol/stream";
 /**
  * Append only. NOT_RELEASED: the commit has no such release for this recipient. RELEASE_KEY: the key inside is not the
  * one that the receipt commits to. OBJECT_DIGEST: the ciphertext is not the committed one. LOG_FORM: a log without its
- * length. Never retry with the same bytes.
+ * length. Never retry with the same bytes. OUT_EXISTS: the folder to write into is there already.
  */
-export type ReleaseCode = "NOT_RELEASED" | "RELEASE_KEY" | "OBJECT_DIGEST" | "LOG_FORM";
+export type ReleaseCode = "NOT_RELEASED" | "RELEASE_KEY" | "OBJECT_DIGEST" | "LOG_FORM" | "OUT_EXISTS";
 export class ReleaseError extends SealflowError<ReleaseCode> {}
 
 export interface ReleasedObject {

@@ -1,8 +1,10 @@
-import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import * as path from "node:path";
+import { writeKeyFile } from "../../owner/keys";
 import { openBytes } from "../../protocol/stream";
 import { call } from "./support/call";
-import { makeProject, type TestProject } from "./support/project";
+import { makeProject, PARTNER, type TestProject } from "./support/project";
 
 let project: TestProject;
 let run: string;
@@ -128,6 +130,54 @@ describe("verify", () => {
     expect(none.code).toBe(1);
     expect((await sealflow("verify")).code).toBe(1);
   });
+});
+
+describe("open", () => {
+  test("a named recipient opens its release from a copied folder, offline, with its own key alone", async () => {
+    await sealflow("fetch", run, "--out", "given");
+    // Elsewhere: no project, no connection file, no plaintext of the owner.
+    const elsewhere = mkdtempSync(path.join(tmpdir(), "sealflow-partner-"));
+    const partner = (...args: string[]) => call(args, { cwd: elsewhere, backend: project.backend });
+    try {
+      cpSync(path.join(project.dir, "given"), path.join(elsewhere, "given"), { recursive: true });
+      writeKeyFile(path.join(elsewhere, "mine.jwk"), PARTNER.key);
+      const { ownerPublicKey } = project.facts;
+      const outside = ["--owner", ownerPublicKey, "--ledger", project.connection.ledgerKey];
+      await project.stopServices();
+      const opened = await partner(
+        "open",
+        "given",
+        "--recipient",
+        "partner",
+        "--key",
+        "mine.jwk",
+        ...outside,
+        "--json",
+      );
+      expect(opened.code).toBe(0);
+      expect(opened.json.released).toEqual({ sum: path.join(elsewhere, "given-partner", "sum") });
+      expect(JSON.parse(readFileSync(opened.json.released.sum, "utf8"))).toMatchObject({ by: "report" });
+      expect(
+        (await partner("open", "given", "--recipient", "partner", "--key", "mine.jwk", ...outside)).stderr,
+      ).toMatch(/is there already.*OUT_EXISTS/);
+      const other = await partner("open", "given", "--recipient", "nobody", "--key", "mine.jwk", ...outside);
+      expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/recipients: owner, partner/)]);
+      expect((await partner("keys", "new", "other.jwk")).stdout).toMatch(/^[A-Za-z0-9_-]{43}\n/);
+      expect((await partner("keys", "new", "other.jwk")).code).toBe(1);
+      const wrong = ["--recipient", "partner", "--key", "other.jwk", "--out", "none"];
+      expect((await partner("open", "given", ...wrong, ...outside)).code).not.toBe(0);
+      expect(existsSync(path.join(elsewhere, "none", "sum"))).toBe(false);
+      // A changed folder is not opened.
+      const commit = path.join(elsewhere, "given/commits/report.0.1.jws");
+      writeFileSync(commit, readFileSync(commit, "utf8").replace(/^(.{300})./, "$1A"));
+      const bad = ["--recipient", "partner", "--key", "mine.jwk", "--out", "bad"];
+      expect((await partner("open", "given", ...bad, ...outside)).code).toBe(2);
+      expect(existsSync(path.join(elsewhere, "bad"))).toBe(false);
+    } finally {
+      await project.startServices();
+      rmSync(elsewhere, { recursive: true, force: true });
+    }
+  }, 60_000);
 });
 
 test("logs opens what the programs printed, without what would steer a terminal", async () => {

@@ -4,7 +4,7 @@
  *
  *   numbers (parameters → list) → square (two shards) → report → release "sum"
  */
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,6 +17,7 @@ import { buildDescriptor, signDescriptor, signRevocation } from "../../../owner/
 import { createRoot, type PublicFacts, publicFacts, writeKeyFile, writePrivateFile } from "../../../owner/keys";
 import { type DerivedStep, deriveStep, type StepPlan } from "../../../owner/step";
 import type { Connection } from "../../../protocol/connection";
+import { rawPublic } from "../../../protocol/crypto";
 import { kekId, ownerReleaseKey, ownerSigningKey, type Root, runKey } from "../../../protocol/keys";
 import { type Dev, startDev } from "../../../relying-party/dev";
 import { LedgerClient } from "../../../relying-party/ledger-client";
@@ -41,6 +42,10 @@ const PROGRAMS: Record<string, string> = {
     writeFileSync(process.env.SEALFLOW_OUT + "/sum", JSON.stringify({ sum: all.reduce((a, b) => a + b, 0), by: "report" }));`,
 };
 
+const partnerKeys = generateKeyPairSync("x25519");
+/** A named recipient of the release. */
+export const PARTNER = { key: partnerKeys.privateKey, publicKey: rawPublic(partnerKeys.publicKey) };
+
 const plan = (name: string, rest: Partial<StepPlan> & Pick<StepPlan, "inputs" | "outputs">, shards = 1): StepPlan => ({
   name,
   command: ["node", `/app/${name}.js`],
@@ -61,7 +66,7 @@ const PLANS: StepPlan[] = [
   plan("report", {
     inputs: { parts: { from: "square.squares", format: "json", collect: true } },
     outputs: { sum: { format: "json" } },
-    releases: [{ output: "sum", as: "sum" }],
+    releases: [{ output: "sum", as: "sum", recipients: ["partner"] }],
   }),
 ];
 
@@ -142,7 +147,7 @@ async function deriveAll(root: Root, facts: PublicFacts, connection: Connection)
       connection,
       tee: "sample",
       datasets: {},
-      recipients: { owner: facts.releaseKey },
+      recipients: { owner: facts.releaseKey, partner: PARTNER.publicKey },
     });
     steps.set(step.name, derived);
   }
@@ -162,7 +167,8 @@ async function versionOf(
     ledgerKey,
     steps: Object.fromEntries([...steps].map(([name, { descriptorStep }]) => [name, descriptorStep])),
     datasets: {},
-    releases: { sum: { from: "report.sum" } },
+    releases: { sum: { from: "report.sum", recipients: ["partner"] } },
+    recipients: { partner: PARTNER.publicKey },
   });
   return signDescriptor(descriptor, ownerSigningKey(root));
 }
