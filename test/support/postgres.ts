@@ -40,6 +40,8 @@ export const postgresMissing = (): string | undefined =>
 export interface PostgresServer {
   /** Makes an empty database. @returns its connection string. */
   database(): Promise<string>;
+  /** Copies a database that nobody is connected to. @returns the copy's connection string. */
+  copy(url: string): Promise<string>;
   /** Stops the server at once and removes everything. */
   stop(): Promise<void>;
   /** As a crash would: no checkpoint; `start` again recovers. */
@@ -117,6 +119,11 @@ export async function startPostgres(options: { durable?: boolean } = {}): Promis
     async database() {
       const name = `t${randomBytes(6).toString("hex")}`;
       await admin(`create database ${name} template template0`);
+      return urlOf(name);
+    },
+    async copy(url) {
+      const name = `t${randomBytes(6).toString("hex")}`;
+      await admin(`create database ${name} template ${/(t[0-9a-f]{12})\?/.exec(url)?.[1]}`);
       return urlOf(name);
     },
     async stop() {
