@@ -6,6 +6,7 @@ import { SealflowError } from "../protocol/errors";
  * GRANT: a grant that Trustee could not use. JOB: a value that Kubernetes would refuse. FIRMWARE: an OVMF file that
  * cannot be measured. REFERENCE_VALUES: values that Trustee could not use or that admit too much. STOCK_IMAGE: a guest
  * image that boots open without initdata, not acknowledged. TRUSTEE_CONFIG: unknown keys or insecure combinations.
+ * PEER_PODS: a chart value that the adaptor would misread.
  */
 export type PolicyCode =
   | "INITDATA"
@@ -17,5 +18,6 @@ export type PolicyCode =
   | "FIRMWARE"
   | "REFERENCE_VALUES"
   | "STOCK_IMAGE"
-  | "TRUSTEE_CONFIG";
+  | "TRUSTEE_CONFIG"
+  | "PEER_PODS";
 export class PolicyError extends SealflowError<PolicyCode> {}

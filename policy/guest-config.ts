@@ -1,23 +1,25 @@
 /** aa.toml and cdh.toml: how the guest's attestation agent and data hub reach the KBS. Both are measured with initdata. */
 import { PolicyError } from "./errors";
+import { type ImageSettings, imageTable } from "./guest/image-settings";
 
 export interface GuestConfigArgs {
   /** Base URL of the KBS, such as `https://kbs.example:8080`. */
   readonly kbsUrl: string;
   /** CA of the KBS, PEM; pin the CA, never the leaf. */
   readonly caPem: string;
+  /** How images are pulled; default from their registries, unsigned, without credentials. */
+  readonly images?: ImageSettings;
 }
 
 const PEM = /^(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+$/;
 
 /** @throws PolicyError GUEST_CONFIG. */
-export function guestConfig({ kbsUrl, caPem }: GuestConfigArgs): { aa: string; cdh: string } {
+export function guestConfig({ kbsUrl, caPem, images }: GuestConfigArgs): { aa: string; cdh: string } {
   const url = checkedUrl(kbsUrl);
   const pem = checkedPem(caPem);
   return {
     aa: `[token_configs]\n[token_configs.kbs]\nurl = "${url}"\ncert = """\n${pem}"""\n`,
-    // With an [image] table nothing about images is taken from the kernel command line.
-    cdh: `[kbc]\nname = "cc_kbc"\nurl = "${url}"\nkbs_cert = """\n${pem}"""\n\n[image]\nmax_concurrent_layer_downloads_per_image = 3\n`,
+    cdh: `[kbc]\nname = "cc_kbc"\nurl = "${url}"\nkbs_cert = """\n${pem}"""\n\n${imageTable(images)}`,
   };
 }
 

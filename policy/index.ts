@@ -19,6 +19,9 @@ export {
   SCRATCH_PATHS,
 } from "./agent/text";
 export { type PolicyCode, PolicyError } from "./errors";
+export { imagePolicy, type RegistryLogin, registryCredentials, type SignedScope } from "./guest/image-policy";
+export type { ImageSettings, RegistryMirror } from "./guest/image-settings";
+export { openSealedSecret, type SealedSecretArgs, sealingJwk, sealSecret } from "./guest/sealed-secret";
 export { type GuestConfigArgs, guestConfig } from "./guest-config";
 export { checkBudget, INITDATA_BUDGETS, type InitdataBudget } from "./initdata/budget";
 export { initdataClaims } from "./initdata/claims";
@@ -35,6 +38,7 @@ export {
 } from "./initdata/document";
 export { type InitdataView, initdataDiff, initdataIn, viewInitdata } from "./initdata/inspect";
 export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
+export * from "./peer-pods";
 export * from "./reference-values";
 export * from "./trustee/config";
 export {

@@ -1,3 +1,5 @@
+import { ADAPTOR_RELEASE } from "../model/platforms";
+
 /**
  * Every upstream version that Sealflow's texts are written for, in one place.
  *
@@ -13,6 +15,10 @@ export const VERSIONS = {
   kata: "4.2.0",
   /** Key broker, attestation service, reference values; guest-components have the same number. */
   trustee: "0.22.0",
+  /** Release of Cloud API Adaptor; guest images must be built from the same (model/platforms checks it). */
+  cloudApiAdaptor: ADAPTOR_RELEASE,
+  /** Tag of its container images: the commit of that release, because the charts' default tags move. */
+  cloudApiAdaptorImages: "61b1aba91df646a663e60ab6b55c6a7dc93cd167",
   kbsProtocol: "0.4.0",
   initdata: "0.1.0",
   charts: {

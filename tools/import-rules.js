@@ -47,6 +47,7 @@ const RULES = {
     npm: [...PULUMI, "any"],
     node: "any",
   },
+  // Programs that measure start the same worlds as the tests do.
   bench: {
     own: [
       "protocol",

@@ -19,10 +19,7 @@ export function checkGuestImage(args: GuestImageArgs): string | undefined {
   if (tee === "sample") return undefined; // nothing is protected by the simulated platform anyway
   const problem = stockImageProblem(defaultPolicy, reason);
   if (problem !== undefined) {
-    throw new PolicyError(
-      "STOCK_IMAGE",
-      reason && defaultPolicy === "deny" ? problem : `guest image of ${tee}: ${problem}`,
-    );
+    throw new PolicyError("STOCK_IMAGE", defaultPolicy === "deny" ? problem : `guest image of ${tee}: ${problem}`);
   }
   return defaultPolicy === "stock" && reason !== undefined ? stockImageWarning(tee, reason) : undefined;
 }
