@@ -60,6 +60,7 @@ const RULES = {
       "resources",
       "provider",
       "cli",
+      "test",
     ],
     npm: [...PULUMI, "any"],
     node: "any",
