@@ -1,5 +1,6 @@
 /** The commands, their arguments and options. Each parses, calls one function and leaves the printing to it. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { attack } from "./commands/attack";
 import { cancel } from "./commands/cancel";
 import { dev } from "./commands/dev";
 import { fetch } from "./commands/fetch";
@@ -105,6 +106,13 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--head <file|text>", "a head of the ledger seen before, which the log must extend")
     .option("--out <folder>", "a new folder; default: <folder>-<recipient> here")
     .action((folder: string, options) => act(options, (context) => open(context, folder, options)));
+
+  choice(add("attack", "mount attacks on a copy of the deployed pipeline; exit 2 when one gets further than it should"))
+    .option("--list", "the attacks, their numbers and whose power they take")
+    .option("--only <numbers>", "such as 4 or 1,7-9")
+    .option("--params <file>", "parameters of the honest runs, as for run")
+    .option("--canary <text...>", "further texts that no attacker may see")
+    .action((options) => act(options, (context) => attack(context, options)));
 
   const keys = program.command("keys").description("keys of runs");
   add("new", "a recipient's key pair; prints the public key", keys)

@@ -5,7 +5,7 @@ import { parse as parseToml } from "smol-toml";
 import { parseInitdata } from "../../../policy";
 import { pem, url } from "../../../protocol/messages/common";
 import { challenge, kbsJwe, openKbsJwe, requestFor, sampleAttestation } from "../../../protocol/rcar";
-import { object, parse, text } from "../../../protocol/shape";
+import { object, parse, type Shape, text } from "../../../protocol/shape";
 import { GuestError } from "./errors";
 import { type HttpsAnswer, PinnedClient } from "./https";
 
@@ -41,7 +41,7 @@ export class AttestationAgent {
       answer = await this.#get(path, await this.attest());
     }
     if (answer.status !== 200) throw denied(`resource ${path}`, answer);
-    return openKbsJwe(this.#key, parse(kbsJwe, JSON.parse(answer.body.toString("utf8")), `resource ${path}`));
+    return openKbsJwe(this.#key, read(kbsJwe, answer, `resource ${path}`));
   }
 
   close(): void {
@@ -65,10 +65,10 @@ export class AttestationAgent {
 
   async #shakeHands(): Promise<string> {
     const first = await this.#post("auth", requestFor("sample"), {});
-    const { nonce } = parse(challenge, JSON.parse(first.body.toString("utf8")), "challenge");
+    const { nonce } = read(challenge, first, "challenge");
     const cookie = (first.headers["set-cookie"] ?? []).map((c) => c.split(";")[0]).join("; ");
     const second = await this.#post("attest", sampleAttestation(nonce, this.#key, this.initdata), { cookie });
-    return parse(tokenAnswer, JSON.parse(second.body.toString("utf8")), "token").token;
+    return read(tokenAnswer, second, "token").token;
   }
 
   async #post(endpoint: string, body: unknown, headers: Record<string, string>): Promise<HttpsAnswer> {
@@ -95,6 +95,15 @@ export class AttestationAgent {
         await sleep(pause);
       }
     }
+  }
+}
+
+/** Whatever answers with something else is no KBS. @throws GuestError KBS_UNREACHABLE. */
+function read<T>(shape: Shape<T>, { body }: HttpsAnswer, what: string): T {
+  try {
+    return parse(shape, JSON.parse(body.toString("utf8")), what);
+  } catch (cause) {
+    throw new GuestError("KBS_UNREACHABLE", `KBS: its answer is no ${what}`, { cause });
   }
 }
 

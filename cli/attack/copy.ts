@@ -1,0 +1,39 @@
+/** A copy of a project's state folder for attackers: databases consistent although the services may be at work. */
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { backup, DatabaseSync } from "node:sqlite";
+
+/** Large and only read; an attack that changes one makes its own copy. */
+const SHARED = ["images", "cache"];
+const COPIED = ["backend", "dev", "pipelines", "keys", "connection.json"];
+
+/** @returns the copy's folder, which the caller removes. */
+export async function copyState(home: string): Promise<string> {
+  const copy = mkdtempSync(path.join(tmpdir(), "sealflow-attack-"));
+  chmodSync(copy, 0o711);
+  for (const name of COPIED) {
+    const from = path.join(home, name);
+    if (existsSync(from)) cpSync(from, path.join(copy, name), { recursive: true, filter: isNoDatabase });
+  }
+  for (const database of ["dev/kbs/kbs.db", "dev/ledger/ledger.db"]) await copyDatabase(home, copy, database);
+  for (const name of SHARED) {
+    mkdirSync(path.join(copy, name), { recursive: true });
+    for (const entry of existsSync(path.join(home, name)) ? readdirSync(path.join(home, name)) : []) {
+      symlinkSync(path.join(home, name, entry), path.join(copy, name, entry));
+    }
+  }
+  return copy;
+}
+
+const isNoDatabase = (file: string): boolean => !/\.db(-wal|-shm|-journal)?$/.test(file);
+
+async function copyDatabase(home: string, copy: string, name: string): Promise<void> {
+  const source = new DatabaseSync(path.join(home, name), { readOnly: true });
+  try {
+    await backup(source, path.join(copy, name));
+  } finally {
+    source.close();
+  }
+  chmodSync(path.join(copy, name), 0o600);
+}
