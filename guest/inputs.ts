@@ -7,7 +7,7 @@ import { publicKey } from "../protocol/crypto";
 import type { Format } from "../protocol/formats";
 import { verifyJws } from "../protocol/jws";
 import { datasetKey, keyCommit, objectKey } from "../protocol/keys";
-import { verifyInclusion } from "../protocol/merkle";
+import { verifyConsistency, verifyInclusion } from "../protocol/merkle";
 import {
   type ClaimInput,
   head,
@@ -196,6 +196,8 @@ async function verifyLogged(ledgerKey: string, work: Assignment, input: ClaimInp
     if (before.ledgerKey !== ledgerKey || before.size > input.leaf) {
       throw new RunnerError("LOG_PROOF", `log entry of ${input.edge}: older than the claim it answers`);
     }
+    // One ledger that shows different logs to producer and reader cannot give this proof.
+    verifyConsistency(before, work.head, input.consistency);
   });
 }
 

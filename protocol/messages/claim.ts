@@ -32,6 +32,8 @@ export const claimInput = object({
   leaf: integer(0, Number.MAX_SAFE_INTEGER),
   leafBytes: text({ max: 4000 }),
   inclusion: list(hex32, 64),
+  /** Proof that the answer's head extends the head in the receipt: who served the producer serves the reader. */
+  consistency: list(hex32, 64),
 });
 
 /** The ledger has said no; `retry`: a later claim may be answered otherwise. */

@@ -234,6 +234,12 @@ test.each<[string, RunnerCode, Change]>([
     "LOG_PROOF",
     withInput("xs", 0, (g) => ({ ...g, inclusion: g.inclusion.map(() => "0".repeat(64)) })),
   ],
+  [
+    "a log that does not extend the one its producer was shown",
+    "LOG_PROOF",
+    withInput("xs", 0, (g) => ({ ...g, consistency: g.consistency.map(() => "0".repeat(64)) })),
+  ],
+  ["no proof for its producer's head", "LOG_PROOF", withInput("xs", 0, (g) => ({ ...g, consistency: [] }))],
   ["another place in the log", "LOG_PROOF", withInput("xs", 0, (g) => ({ ...g, leaf: g.leaf + 1 }))],
   ["an entry of another form", "LOG_PROOF", withInput("xs", 0, (g) => ({ ...g, leafBytes: ` ${g.leafBytes}` }))],
 ])("%s is refused with %s", async (_what, code, change) => {

@@ -9,6 +9,8 @@ import {
   commit,
   type Descriptor,
   type DescriptorStep,
+  type Dsse,
+  peekReceipt,
   runSecretContext,
 } from "../../../protocol/messages";
 import type { Context } from "../context";
@@ -69,6 +71,9 @@ export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string
     consistency: facts.consistency,
   };
 }
+
+/** The receipt's head was verified when it was committed. */
+const receiptHeadSize = (receipt: Dsse): number => headSize(peekReceipt(receipt).predicate.head);
 
 type StoredInput = Omit<ClaimInput, "url"> & { stored: string };
 
@@ -146,6 +151,7 @@ async function committedInput(
     leaf: row.leaf,
     leafBytes: entry.entry,
     inclusion: await inclusion(tx, row.leaf, size),
+    consistency: await consistency(tx, receiptHeadSize(row.commit.receipt), size),
     stored: objectName(run, edge, shard, row.commit.attempt),
   };
 }

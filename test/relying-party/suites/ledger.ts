@@ -9,7 +9,7 @@ import { fromHex, hex, utf8 } from "../../../protocol/bytes";
 import { publicKey, sha256hex } from "../../../protocol/crypto";
 import { verifyJws } from "../../../protocol/jws";
 import { type NodeSource, nodeHash, subtreeRoot, verifyConsistency, verifyInclusion } from "../../../protocol/merkle";
-import { type Head, head } from "../../../protocol/messages";
+import { type Head, head, peekReceipt } from "../../../protocol/messages";
 import { createLedger, type Ledger } from "../../../relying-party/ledger";
 import { readEvents } from "../../../relying-party/ledger-client/sse";
 import { caller } from "../../support/ledger-caller";
@@ -99,6 +99,7 @@ export function ledgerSuite(engine: Engine): void {
       expect(input).toMatchObject({ edge: "split.train", shard: 0, attempt: 1 });
       if (!input) throw new Error("no input");
       verifyInclusion(utf8(input.leafBytes), input.leaf, at.size, input.inclusion, at.root);
+      verifyConsistency(await readHead(peekReceipt(input.receipt).predicate.head), at, input.consistency);
       const stored = await ledger.handle(new Request(input.url));
       expect((await stored.arrayBuffer()).byteLength).toBe(input.object.size);
     });
