@@ -1,0 +1,133 @@
+/**
+ * Bytes of every message and format for fixed keys. `npm run vectors` writes the file anew: that is a new version of the
+ * protocol, unless only new entries came.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { edgeAssociatedData } from "../../protocol/associated";
+import { fromHex, hex } from "../../protocol/bytes";
+import { privateKey, publicKey, rawPublic, sha256hex } from "../../protocol/crypto";
+import { type JwsType, jwsDigest, signJws, verifyJws } from "../../protocol/jws";
+import { keyCommit, objectKey, objectName } from "../../protocol/keys";
+import {
+  type Dsse,
+  type LogEntry,
+  leafBytes,
+  type Predicate,
+  type Program,
+  programId,
+  receiptDigest,
+  signReceipt,
+  verifyReceipt,
+} from "../../protocol/messages";
+import { json } from "../../protocol/shape";
+import { openBytes, sealBytes } from "../../protocol/stream";
+
+const FILE = join(__dirname, "../vectors/messages.json");
+const fill = (byte: number, length = 32): Uint8Array => new Uint8Array(length).fill(byte);
+const digest = (text: string): string => sha256hex(text);
+const key = privateKey("Ed25519", fill(1));
+const raw = rawPublic(key);
+const place = {
+  pipelineUid: digest("pipeline"),
+  run: digest("run"),
+  edge: "split.train",
+  shard: 3,
+  attempt: 2,
+  format: "jsonl" as const,
+};
+const program: Program = {
+  v: 1,
+  pipelineUid: place.pipelineUid,
+  step: "split",
+  command: ["node", "/app/split.js", "ü"],
+  env: { LANG: "C" },
+  inputs: { mails: { dataset: "mails", format: "jsonl" } },
+  outputs: { train: { format: "jsonl" } },
+  releases: [{ output: "train", as: "train", recipients: { owner: raw } }],
+  limits: { timeoutSeconds: 60, waitSeconds: 30, retryLimit: 1, shards: 4 },
+  image: digest("image"),
+  guest: digest("guest"),
+  egress: false,
+  exitClass: "visible",
+};
+const predicate: Predicate = {
+  v: 1,
+  pipelineUid: place.pipelineUid,
+  descriptor: digest("descriptor"),
+  run: place.run,
+  step: "split",
+  shard: place.shard,
+  attempt: place.attempt,
+  programId: digest("program"),
+  identity: digest("identity"),
+  inputs: [{ input: "mails", dataset: "mails", shard: 0, digest: digest("mails"), format: "jsonl" }],
+  parameters: digest(""),
+  keyCommits: { "split.train": digest("key") },
+  plaintext: { "split.train": digest("plaintext") },
+  exitClass: "ok",
+  head: "a.b.c",
+  isolation: "namespaces",
+};
+const entry: LogEntry = {
+  v: 1,
+  seq: 7,
+  kind: "commit",
+  pipelineUid: place.pipelineUid,
+  digest: digest("receipt"),
+  run: place.run,
+  step: "split",
+  shard: 3,
+  attempt: 2,
+  content: digest("content"),
+  at: 1_800_000_000,
+};
+const edgeKey = objectKey(fill(2), fill(3), place.run, "split", 3, 2);
+const plaintext = Uint8Array.from({ length: 300 }, (_, i) => (i * 31 + 7) % 256);
+/** The payload does not matter to the form of the envelope. */
+const payload = { b: [1, "ä"], a: null };
+const TYPES: readonly JwsType[] = ["sealflow-descriptor+jwt", "sealflow-claim+jwt", "sealflow-head+jwt"];
+
+async function vectors() {
+  const receipt = signReceipt(
+    { subject: [{ name: "split.train/3", digest: { sha256: digest("object") } }], predicate },
+    key,
+    raw,
+  );
+  const tokens = await Promise.all(TYPES.map(async (typ) => [typ, await signJws(typ, payload, key)] as const));
+  return {
+    note: "TEST KEYS ONLY. Written by npm run vectors; read by test/protocol/vectors.test.ts, which has the inputs.",
+    signingSeed: hex(fill(1)),
+    publicKey: raw,
+    jws: Object.fromEntries(tokens),
+    jwsDigest: Object.fromEntries(tokens.map(([typ, token]) => [typ, jwsDigest(token)])),
+    programId: programId(fill(4), program),
+    receipt,
+    receiptDigest: receiptDigest(receipt),
+    logLeaf: new TextDecoder().decode(leafBytes(entry)),
+    associatedData: new TextDecoder().decode(edgeAssociatedData(place)),
+    objectName: objectName(place.run, place.edge, place.shard, place.attempt),
+    objectKey: hex(edgeKey),
+    keyCommit: keyCommit(edgeKey),
+    object: hex(sealBytes(edgeKey, edgeAssociatedData(place), fill(5), fill(6, 7), plaintext)),
+  };
+}
+
+test("every format gives the pinned bytes", async () => {
+  const made = await vectors();
+  if (process.env.SEALFLOW_WRITE_VECTORS) writeFileSync(FILE, `${JSON.stringify(made, null, 2)}\n`);
+  expect(made).toEqual(JSON.parse(readFileSync(FILE, "utf8")));
+});
+
+test("the pinned bytes verify and open", async () => {
+  const pinned = JSON.parse(readFileSync(FILE, "utf8"));
+  for (const typ of TYPES)
+    expect(await verifyJws(typ, pinned.jws[typ], publicKey("Ed25519", pinned.publicKey), json)).toEqual(payload);
+  expect(verifyReceipt(pinned.receipt as Dsse, pinned.publicKey).predicate).toEqual(predicate);
+  const opened = openBytes(
+    fromHex(pinned.objectKey),
+    new TextEncoder().encode(pinned.associatedData),
+    fromHex(pinned.object),
+  );
+  expect(opened).toEqual(plaintext);
+});
