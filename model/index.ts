@@ -12,7 +12,7 @@ export {
   type PlanStep,
   STEP_DEFAULTS,
 } from "./plan";
-export { PLATFORMS, type PlatformRow, platformProblem, runtimeClassProblem } from "./platforms";
+export * from "./platforms";
 export { dataset, type FolderImageOptions, image } from "./sources";
 export type * from "./spec";
 export { parseSpec } from "./spec-text";
