@@ -137,6 +137,9 @@ function fieldProblems(
       message: "the program was not isolated, and the version does not allow that",
     });
   }
+  if (c.attempt > step.limits.retryLimit + 1) {
+    problems.push({ entry: "attempt", message: `the step has at most ${step.limits.retryLimit + 1} attempts` });
+  }
   const ok = c.outcome === "ok";
   if (ok !== (p.exitClass === "ok")) {
     problems.push({ entry: "receipt.exitClass", message: `"${p.exitClass}" with outcome "${c.outcome}"` });

@@ -115,7 +115,14 @@ function readLines(folder: Folder, pipelineUid: string, findings: Findings) {
   for (const [seq, line] of (content ? content.split("\n") : []).entries()) {
     const leaf = readLine(line, seq, pipelineUid, findings);
     leaves.push(leaf.hash);
-    if (leaf.entry) entries.push(leaf.entry);
+    if (!leaf.entry) continue;
+    const before = entries.at(-1)?.seq ?? null;
+    if (leaf.entry.previous !== before) {
+      const named = leaf.entry.previous === null ? "none" : logLine(leaf.entry.previous);
+      const shown = before === null ? "none" : logLine(before);
+      findings.add("LOG", LOG, `the pipeline's entry before is ${named}, the folder shows ${shown}`, logLine(seq));
+    }
+    entries.push(leaf.entry);
   }
   return { leaves, entries };
 }

@@ -1,7 +1,7 @@
 /** Entries of the ledger's log: canonical JSON, hashed as RFC 6962 leaves in the order of `seq`. */
 import { utf8 } from "../bytes";
 import { jcs } from "../canonical";
-import { type Infer, integer, literal, object, optional } from "../shape";
+import { type Infer, integer, literal, nullable, object, optional } from "../shape";
 import { hex32, name, time } from "./common";
 
 export const LOG_KINDS = [
@@ -21,6 +21,8 @@ export const logEntry = object({
   seq: integer(0, Number.MAX_SAFE_INTEGER),
   kind: literal(...LOG_KINDS),
   pipelineUid: hex32,
+  /** `seq` of this pipeline's entry before; null for its first. So none of them can be passed off as another pipeline's. */
+  previous: nullable(integer(0, Number.MAX_SAFE_INTEGER)),
   /** What is recorded: jwsDigest (descriptor, revoke, run, cancel), receiptDigest (commit, failure), jwsDigest of the claim (attempt), the run (expire, close). */
   digest: hex32,
   run: optional(hex32),

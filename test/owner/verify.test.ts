@@ -193,6 +193,22 @@ describe("a folder from which something was taken", () => {
     }
   });
 
+  test("an entry of this pipeline shown as another pipeline's is missed, whichever it is", async () => {
+    const own = good.exported.entries.flatMap(({ entry }, i) => (entry === undefined ? [] : [i]));
+    // Nothing of the pipeline follows the last one: whether there is more is not for the log to say.
+    for (const at of own.slice(0, -1)) {
+      const dir = path.join(home, `hidden-${at}`);
+      cpSync(folder, dir, { recursive: true });
+      const file = path.join(dir, "log.jsonl");
+      const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+      lines[at] = JSON.stringify({ hash: good.exported.entries[at]?.hash });
+      writeFileSync(file, `${lines.join("\n")}\n`);
+      await writeManifest(dir);
+      const following = own[own.indexOf(at) + 1] as number;
+      expect(places(await verifyRunFolder(dir, keysOf(good)))).toContain(`LOG log.jsonl line ${following + 1}`);
+    }
+  });
+
   test("a truncated log does not fit its head", async () => {
     const dir = path.join(home, "short");
     cpSync(folder, dir, { recursive: true });
@@ -217,6 +233,11 @@ describe("a run whose signers lied is refused", () => {
   const otherInput = (change: object): Bend => inStep("train", (p) => ({ inputs: [{ ...p.inputs[0], ...change }] }));
 
   test.each<[string, Bend, string]>([
+    [
+      "an attempt beyond the limit",
+      { ...inStep("train", () => ({ attempt: 90 })), commit: (c) => (c.step === "train" ? { ...c, attempt: 90 } : c) },
+      "RECEIPT commits/train.0.90.jws attempt",
+    ],
     ["another edge as input", otherInput({ from: "split.test" }), "INPUTS commits/train.0.1.jws receipt.inputs"],
     ["another digest as input", otherInput({ digest: hex("x") }), "INPUTS commits/train.0.1.jws receipt.inputs"],
     ["another shard as input", otherInput({ shard: 1 }), "INPUTS commits/train.0.1.jws receipt.inputs"],

@@ -13,7 +13,7 @@ import type { LogEntry } from "../../../protocol/messages";
 import type { Tx } from "../database/open";
 import { LedgerError } from "../errors";
 
-export type NewEntry = Omit<LogEntry, "v" | "seq">;
+export type NewEntry = Omit<LogEntry, "v" | "seq" | "previous">;
 
 /** @returns the position of the new entry. */
 export async function append(tx: Tx, entry: NewEntry): Promise<number> {
@@ -24,7 +24,8 @@ export async function append(tx: Tx, entry: NewEntry): Promise<number> {
     .returning("size")
     .executeTakeFirstOrThrow();
   const seq = size - 1;
-  const text = jcs({ v: 1, seq, ...entry } satisfies LogEntry);
+  const previous = await lastOf(tx, entry.pipelineUid);
+  const text = jcs({ v: 1, seq, previous, ...entry } satisfies LogEntry);
   await tx
     .insertInto("log_entries")
     .values({ seq, pipeline_uid: entry.pipelineUid, run: entry.run ?? null, entry: text })
@@ -42,6 +43,18 @@ export async function append(tx: Tx, entry: NewEntry): Promise<number> {
     hash = nodeHash(await nodes(level, position - 1), hash);
     position = (position - 1) / 2;
   }
+}
+
+/** Position of a pipeline's last entry. */
+async function lastOf(tx: Tx, pipelineUid: string): Promise<number | null> {
+  const row = await tx
+    .selectFrom("log_entries")
+    .select("seq")
+    .where("pipeline_uid", "=", pipelineUid)
+    .orderBy("seq", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row?.seq ?? null;
 }
 
 export async function logSize(tx: Tx): Promise<number> {

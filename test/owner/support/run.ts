@@ -53,14 +53,19 @@ export class Ledger {
   readonly entries: { entry?: string; hash: string }[] = [];
   readonly revocations: string[] = [];
   private readonly leaves: Uint8Array[] = [];
+  private readonly last = new Map<string, number>();
   now = NOW;
 
   constructor(readonly world: World) {}
 
-  add(entry: Omit<LogEntry, "v" | "seq" | "at" | "pipelineUid"> & { at?: number; pipelineUid?: string }): number {
+  add(
+    entry: Omit<LogEntry, "v" | "seq" | "previous" | "at" | "pipelineUid"> & { at?: number; pipelineUid?: string },
+  ): number {
     const seq = this.leaves.length;
     const pipelineUid = entry.pipelineUid ?? this.world.facts.pipelineUid;
-    const text = jcs({ v: 1, seq, at: this.now, ...entry, pipelineUid });
+    const previous = this.last.get(pipelineUid) ?? null;
+    this.last.set(pipelineUid, seq);
+    const text = jcs({ v: 1, seq, previous, at: this.now, ...entry, pipelineUid });
     const hash = leafHash(utf8(text));
     this.leaves.push(hash);
     const own = pipelineUid === this.world.facts.pipelineUid;

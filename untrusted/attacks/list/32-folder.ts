@@ -80,6 +80,7 @@ export const folder: Attack = {
       },
       "the last attempt's log entry hidden behind its hash": (at) => hide(at, "attempt", -1),
       "the last commit's log entry hidden behind its hash": (at) => hide(at, "commit", -1),
+      "an earlier attempt hidden behind its hash": (at) => hide(at, "attempt", 0),
       "the run's log entry hidden behind its hash": (at) => hide(at, "run", -1),
       "a file that belongs to nothing": (at) => writeFileSync(join(at, "extra.txt"), "x"),
       "a link to elsewhere": (at) => symlinkSync("/etc/passwd", join(at, "objects", "0".repeat(64))),
