@@ -129,8 +129,6 @@ export function unwrapLayer(annotations: Annotations, kekOf: (kid: string) => Ui
 export class LayerSealer {
   readonly #cipher: Cipheriv;
   readonly #mac;
-  readonly #plain = createHash("sha256");
-  readonly #sealed = createHash("sha256");
   #size = 0;
 
   constructor(key: Uint8Array, nonce: Uint8Array) {
@@ -141,23 +139,16 @@ export class LayerSealer {
   }
 
   update(plaintext: Uint8Array): Uint8Array {
-    this.#plain.update(plaintext);
     const sealed = this.#cipher.update(plaintext);
     this.#mac.update(sealed);
-    this.#sealed.update(sealed);
     this.#size += sealed.length;
     return sealed;
   }
 
-  /** Digests are SHA-256, hex; size in bytes. */
-  final(): { hmac: Uint8Array; digest: string; plaintextDigest: string; size: number } {
+  /** Size in bytes. */
+  final(): { hmac: Uint8Array; size: number } {
     this.#cipher.final();
-    return {
-      hmac: new Uint8Array(this.#mac.digest()),
-      digest: this.#sealed.digest("hex"),
-      plaintextDigest: this.#plain.digest("hex"),
-      size: this.#size,
-    };
+    return { hmac: new Uint8Array(this.#mac.digest()), size: this.#size };
   }
 }
 

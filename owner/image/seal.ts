@@ -9,7 +9,7 @@ import * as path from "node:path";
 import type { ImageSource } from "../../model/spec";
 import { utf8 } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
-import { sha256hex } from "../../protocol/crypto";
+import { equalBytes, sha256hex } from "../../protocol/crypto";
 import { fingerprint, kek, kekId, layerKey, namespaceOf, type Root, wrapIv } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import {
@@ -23,6 +23,7 @@ import {
 } from "../../protocol/oci";
 import { KEY_PACKETS, kidOf, kidsOf, LayerSealer, wrapLayer } from "../../protocol/ocicrypt";
 import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
+import { beside } from "./equality";
 import { ImageError } from "./errors";
 import { type MeasuredLayer, measure, sourceDigestOf } from "./measure";
 import { saltEntry } from "./salt";
@@ -192,7 +193,7 @@ async function putBytes(writer: LayoutWriter, bytes: Uint8Array, digest: string)
 async function sealLayer(
   { root, name, signal, onProgress }: SealOptions,
   writer: LayoutWriter,
-  { layer, digest, size }: MeasuredLayer,
+  { layer, digest, size, tag, equality }: MeasuredLayer,
   index: number,
   layers: number,
   id: string,
@@ -201,20 +202,28 @@ async function sealLayer(
   const sealer = new LayerSealer(key, nonce);
   const file = await writer.newBlob();
   try {
-    await file.write(sealer.update(saltEntry(root, name, index)));
     const onBytes = progressOf("encrypting", onProgress);
+    const same = equality.again(tag);
     let bytes = 0;
-    for await (const chunk of layer.stream()) {
-      signal?.throwIfAborted();
-      await file.write(sealer.update(chunk));
-      bytes += chunk.length;
-      onBytes(index + 1, layers, bytes);
+    async function* sealedChunks(): AsyncGenerator<Uint8Array> {
+      const salt = saltEntry(root, name, index);
+      same.update(salt);
+      yield sealer.update(salt);
+      for await (const chunk of layer.stream()) {
+        signal?.throwIfAborted();
+        same.update(chunk);
+        yield sealer.update(chunk);
+        bytes += chunk.length;
+        onBytes(index + 1, layers, bytes);
+      }
     }
+    // The ciphertext's digest in a thread, beside cipher and HMAC.
+    const sealedDigest = await beside(sealedChunks(), (chunk) => file.write(chunk));
     const sealed = sealer.final();
     // Other bytes under this key would be encrypted with a key stream that is in use already: they never get a name.
-    if (sealed.plaintextDigest !== digest || sealed.size !== size)
+    if (!equalBytes(same.tag(), tag) || sealed.size !== size)
       throw new ImageError("IMAGE_CHANGED", `${layer.label}: changed while it was sealed. Try again`);
-    await writer.commit(file, sealed.digest);
+    await writer.commit(file, sealedDigest);
     const annotations = wrapLayer({
       key,
       nonce,
@@ -224,7 +233,7 @@ async function sealLayer(
       kek: kek(root, id),
       iv: (optionsDigest) => wrapIv(root, id, optionsDigest),
     });
-    return { mediaType: `${MEDIA.layer}${ENCRYPTED}`, digest: sealed.digest, size, annotations };
+    return { mediaType: `${MEDIA.layer}${ENCRYPTED}`, digest: sealedDigest, size, annotations };
   } finally {
     await file.discard();
   }

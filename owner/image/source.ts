@@ -29,6 +29,8 @@ export interface PlainLayer {
   readonly stream: () => AsyncIterable<Uint8Array>;
   /** SHA-256 of the stream that the source itself claims, hex; undefined when we make the layer. */
   readonly diffId?: string;
+  /** The blob whose bytes the stream is, as they are: nobody has checked them against its name. */
+  readonly blob?: { readonly digest: string; readonly where: string };
 }
 
 export interface PlainImage {
@@ -78,17 +80,23 @@ async function openLayout(folder: string, ref: string | undefined): Promise<Plai
     throw new OciError("OCI_FORM", `${folder}: ${manifest.layers.length} layers but ${diffIds.length} diff_ids`);
   const layers = manifest.layers.map((descriptor, i): PlainLayer => {
     const label = `${folder}: layer ${i + 1}`;
-    return { label, stream: uncompressed(layout, descriptor, label), diffId: diffIds[i] as string };
+    const stream = uncompressed(layout, descriptor, label);
+    const blob = PLAIN.has(descriptor.mediaType)
+      ? { blob: { digest: descriptor.digest, where: layout.where(descriptor) } }
+      : {};
+    return { label, stream, diffId: diffIds[i] as string, ...blob };
   });
   return { layers, process: config.process };
 }
+
+const PLAIN: ReadonlySet<string> = new Set([MEDIA.layer, MEDIA.dockerLayer]);
 
 function uncompressed(layout: Layout, descriptor: Descriptor, label: string): () => AsyncIterable<Uint8Array> {
   const { mediaType } = descriptor;
   switch (mediaType) {
     case MEDIA.layer:
     case MEDIA.dockerLayer:
-      return () => layout.blob(descriptor);
+      return () => layout.unchecked(descriptor);
     case MEDIA.layerGzip:
     case MEDIA.dockerLayerGzip:
       return () => gunzip(layout.blob(descriptor), label);
