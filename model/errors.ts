@@ -33,8 +33,11 @@ export type ProblemCode =
   | "ENV"
   | "FEATURE";
 
-/** SPEC: a pipeline that cannot be; `problems` has all of them. PIPELINES: a handle of one pipeline used in another. */
-export type ModelCode = "SPEC" | "PIPELINES";
+/**
+ * SPEC: a pipeline that cannot be; `problems` has all of them. PIPELINES: a handle of one pipeline used in another.
+ * PLATFORM: a platform that cannot be; `problems` has all of them.
+ */
+export type ModelCode = "SPEC" | "PIPELINES" | "PLATFORM";
 
 export class ModelError extends SealflowError<ModelCode> {}
 
