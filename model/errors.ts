@@ -46,6 +46,8 @@ const MAX_LINES = 100;
 
 /** All problems of one spec; the message has one line for each, at most a hundred. */
 export class SpecError extends ModelError {
+  /** Pulumi's mark of a mistake in the program: it shows the message alone, without a stack (RunError in its SDK). */
+  readonly __pulumiRunError = true;
   readonly problems: readonly Problem[];
 
   constructor(pipeline: unknown, problems: readonly Problem[]) {

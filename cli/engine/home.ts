@@ -80,13 +80,13 @@ function passphraseFile(folder: string): string {
 export interface RunPulumiOptions {
   /** Folder of Pulumi.yaml; its `.sealflow/` is used. Default: the working folder. */
   cwd?: string;
-  /** "inherit" (default) shows Pulumi's own output; "pipe" collects it. */
+  /** "inherit" (default) shows Pulumi's own output and collects its standard error; "pipe" collects both. */
   stdio?: "inherit" | "pipe";
   /** Additions to the project's environment. */
   env?: NodeJS.ProcessEnv;
   engine?: Engine;
   onProgress?: OnProgress;
-  /** Each piece of output as it comes, with stdio "pipe". */
+  /** Each piece of what is collected as it comes; default with "inherit": to this process's standard error. */
   onOutput?: (text: string, stream: "stdout" | "stderr") => void;
   /** Asks Pulumi to stop (it finishes what it has begun, as after Ctrl-C). */
   signal?: AbortSignal;
@@ -97,6 +97,7 @@ export interface PulumiResult {
   code: number;
   /** Collected output; empty with stdio "inherit". */
   stdout: string;
+  /** Errors that are not part of Pulumi's display: wrong arguments, a wrong passphrase. */
   stderr: string;
 }
 
@@ -110,13 +111,14 @@ export async function runPulumi(args: string[], options: RunPulumiOptions = {}):
   const child = spawn(engine.pulumi, args, {
     cwd,
     env,
-    stdio: collect ? ["ignore", "pipe", "pipe"] : "inherit",
+    stdio: collect ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "pipe"],
   });
+  const show = options.onOutput ?? (collect ? undefined : (text: string) => process.stderr.write(text));
   const result: PulumiResult = { code: 1, stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {
     child[stream]?.setEncoding("utf8").on("data", (text: string) => {
       result[stream] += text;
-      options.onOutput?.(text, stream);
+      show?.(text, stream);
     });
   }
 

@@ -1,4 +1,5 @@
 /** Deploys a stack with Pulumi in the project's environment. */
+import * as path from "node:path";
 import type { Context } from "../context";
 import { ensureEngine, formatProgress, runPulumi } from "../engine";
 import { CliError } from "../errors";
@@ -10,7 +11,8 @@ export async function deploy(context: Context, stack: string, args: readonly str
   const cwd = context.root;
   const select = await runPulumi(["stack", "select", "--create", stack], { cwd, engine, stdio: "pipe" });
   if (select.code !== 0) {
-    throw new CliError("DEPLOYMENT", `stack "${stack}" cannot be selected:\n${select.stderr.trim()}`);
+    const remedy = passphraseRemedy(context, select.stderr) ?? "";
+    throw new CliError("DEPLOYMENT", `stack "${stack}" cannot be selected:\n${select.stderr.trim()}\n${remedy}`.trim());
   }
   const up = await runPulumi(["up", "--stack", stack, "--yes", "--skip-preview", ...args], {
     cwd,
@@ -21,9 +23,14 @@ export async function deploy(context: Context, stack: string, args: readonly str
     signal: context.io.signal,
   });
   if (up.code !== 0) {
-    throw new CliError(
-      "DEPLOYMENT",
-      `"pulumi up" of stack "${stack}" failed (exit ${up.code}). Repeat it: what is there already is kept`,
-    );
+    const remedy = passphraseRemedy(context, up.stderr) ?? "Repeat it: what is there already is kept";
+    throw new CliError("DEPLOYMENT", `"pulumi up" of stack "${stack}" failed (exit ${up.code}). ${remedy}`);
   }
+}
+
+/** What Pulumi does not tell: which passphrase it tried. @returns undefined when that was not it. */
+export function passphraseRemedy(context: Context, stderr: string): string | undefined {
+  if (!stderr.includes("incorrect passphrase")) return undefined;
+  const file = context.show(path.join(context.home, "pulumi", "passphrase"));
+  return `${file} is not the passphrase that the stack was made with. Put that one back: without it nothing can read the stack's secrets`;
 }
