@@ -10,6 +10,7 @@ import { keysExport } from "./commands/keys-export";
 import { keysNew } from "./commands/keys-new";
 import { logs } from "./commands/logs";
 import { open } from "./commands/open";
+import { platforms } from "./commands/platforms";
 import { pulumi } from "./commands/pulumi";
 import { run } from "./commands/run";
 import { start } from "./commands/start";
@@ -141,6 +142,9 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .action((before: string, after: string, options) =>
       act(options, (context) => initdataDifference(context, before, after)),
     );
+  add("platforms", "where confidential pods may run: hardware, evidence, state; all about one of them")
+    .argument("[platform]", "default: a table of all")
+    .action((name: string | undefined, options) => act(options, (context) => platforms(context, name)));
   add("pulumi", "Pulumi in the project's environment; exits with its code")
     .argument("[args...]", "after --")
     .passThroughOptions()

@@ -1,6 +1,7 @@
 /** Where confidential pods may run: the capability matrix, and the rules that hold for each of its rows. */
 export type * from "./args";
 export { WORKER_LABEL } from "./check/cluster";
+export { platformsDocument } from "./document";
 export { FAMILIES, familyOf, sizeOf } from "./families";
 export { type DefaultPolicy, stockImageProblem, stockImageWarning } from "./guest-image";
 export { INITDATA_CARRIERS, type InitdataCarrier, type InitdataRule, initdataAlgorithm } from "./initdata";

@@ -52,6 +52,8 @@ export const platformProblemText = (name: string, { at, message }: PlatformProbl
 
 /** Everything that is wrong with a platform; the message has one line for each. */
 export class PlatformError extends ModelError {
+  /** Pulumi's mark of a mistake in the program: it shows the message alone, without a stack. */
+  readonly __pulumiRunError = true;
   readonly problems: readonly PlatformProblem[];
 
   /** @param name of the component. */

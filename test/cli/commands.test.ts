@@ -15,7 +15,20 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 const sealflow = (...args: string[]) => call(args, { cwd: dir });
 
-const COMMANDS = ["start", "dev", "up", "run", "status", "cancel", "logs", "fetch", "verify", "keys", "pulumi"];
+const COMMANDS = [
+  "start",
+  "dev",
+  "up",
+  "run",
+  "status",
+  "cancel",
+  "logs",
+  "fetch",
+  "verify",
+  "keys",
+  "platforms",
+  "pulumi",
+];
 
 test("help lists every command, and every command has its own", async () => {
   const all = await sealflow("--help");
