@@ -74,6 +74,7 @@ const entry: LogEntry = {
   seq: 7,
   kind: "commit",
   pipelineUid: place.pipelineUid,
+  previous: 5,
   digest: digest("receipt"),
   run: place.run,
   step: "split",
