@@ -5,7 +5,7 @@ export const chosenRetry: Attack = {
   number: 30,
   title: "attempts killed until one ends as wanted",
   power: "host",
-  expected: ["CLAIM_REFUSED", "failed"],
+  expected: ["ATTEMPTS_EXHAUSTED", "CLAIM_REFUSED", "failed"],
   mount: async (world) => {
     const { consumer } = world.target;
     const allowed = (world.descriptor.steps[consumer]?.limits.retryLimit ?? 0) + 1;
