@@ -117,6 +117,7 @@ const reason = cannotRunGuests();
 
   test("writes nowhere but in its output, /tmp and /dev/shm", () => {
     for (const [path, result] of Object.entries({ ...report.writes, params: report.params, input: report.input })) {
+      if (ORDINARY_USER && path === "/dev/x") continue; // its own /dev, gone with it
       expect(`${path} ${result}`).toMatch(/ (EROFS|EACCES|EPERM|ENOENT|ETXTBSY)$/);
     }
   });
