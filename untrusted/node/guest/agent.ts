@@ -19,13 +19,9 @@ import { digestOfReference, hexOf, isEncrypted, readLayers, unpackLayer } from "
 import { AttestationAgent } from "./kbs";
 import type { GuestConfig, GuestLine, NodeStage } from "./messages";
 import { openPorts } from "./ports";
+import { isRunnerPlace } from "./runner-places";
 
 type Tell = (line: GuestLine) => void;
-
-/** What the layers above the runner's may neither contain nor delete: it would become part of the runner. */
-const RUNNER_PLACES = ["sealflow", "sealflow-owner"];
-const PRELOAD = /(^|\/)ld\.so\.preload$/;
-const WHITEOUT = /(^|\/)\.wh\.([^/]+)$/;
 
 /** Throws nothing; its last line is `exit`. */
 export async function runGuest(config: GuestConfig, tell: Tell): Promise<void> {
@@ -178,9 +174,3 @@ const STAGE_OF: Readonly<Record<string, NodeStage>> = {
   outputs: "committing",
   committing: "committing",
 };
-
-function isRunnerPlace(entry: string): boolean {
-  if (entry === ".wh..wh..opq" || PRELOAD.test(entry)) return true;
-  const path = entry.replace(WHITEOUT, "$1$2");
-  return RUNNER_PLACES.some((place) => path === place || path.startsWith(`${place}/`));
-}
