@@ -12,6 +12,7 @@ import { logs } from "./commands/logs";
 import { open } from "./commands/open";
 import { platforms } from "./commands/platforms";
 import { pulumi } from "./commands/pulumi";
+import { revoke } from "./commands/revoke";
 import { run } from "./commands/run";
 import { start } from "./commands/start";
 import { status } from "./commands/status";
@@ -79,6 +80,11 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .argument("<run>", "run id, or its first digits")
     .option("--reason <text>", "kept in the ledger")
     .action((id: string, options) => act(options, (context) => cancel(context, id, options)));
+  choice(add("revoke", "the deployed version starts, claims and commits nothing any more; needs the root secret"))
+    .option("--root <file>", "file of the root secret, mode 0600; default: the variable SEALFLOW_ROOT")
+    .option("--close", "close the whole pipeline for good")
+    .option("--reason <text>", "kept in the ledger")
+    .action((options) => act(options, (context) => revoke(context, options)));
   choice(add("logs", "what the programs of a run printed; needs your release key"))
     .argument("[step]", "default: all steps")
     .option("--run <run>", "default: the newest")

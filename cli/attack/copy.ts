@@ -1,16 +1,18 @@
 /** A copy of a project's state folder for attackers: databases consistent although the services may be at work. */
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 
+const NAME = "sealflow-attack-";
 /** Large and only read; an attack that changes one makes its own copy. */
 const SHARED = ["images", "cache"];
 const COPIED = ["backend", "dev", "pipelines", "keys", "connection.json"];
 
 /** @returns the copy's folder, which the caller removes. */
 export async function copyState(home: string): Promise<string> {
-  const copy = mkdtempSync(path.join(tmpdir(), "sealflow-attack-"));
+  sweep();
+  const copy = mkdtempSync(path.join(tmpdir(), `${NAME}${process.pid}-`));
   chmodSync(copy, 0o711);
   for (const name of COPIED) {
     const from = path.join(home, name);
@@ -24,6 +26,24 @@ export async function copyState(home: string): Promise<string> {
     }
   }
   return copy;
+}
+
+/** Copies hold keys: what a killed process left goes with the next one's start. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir()).filter((n) => n.startsWith(NAME))) {
+    const pid = Number(/^(\d+)-/.exec(name.slice(NAME.length))?.[1]);
+    if (Number.isInteger(pid) && !isAlive(pid)) rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Another user's: not ours to remove.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 const isNoDatabase = (file: string): boolean => !/\.db(-wal|-shm|-journal)?$/.test(file);

@@ -1,5 +1,5 @@
 /** The attack command against a pipeline that the real tools have deployed: nothing gets further than it should. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { ATTACKS, MISSING } from "../../untrusted/attacks";
@@ -21,19 +21,29 @@ let project: Project;
 let results: Result[];
 let before: string;
 
-const copies = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("sealflow-attack-"));
+/** Of the harness alone, so that what it leaves there is its own. */
+let temporary: string;
+const copies = (): string[] => readdirSync(temporary).filter((name) => name.startsWith("sealflow-attack-"));
 const connectionFile = (): string => path.join(project.home, "pipelines", "local", "chain.json");
 
 beforeAll(async () => {
   project = createChain();
   await startServices(project);
   await up(project);
+  temporary = mkdtempSync(path.join(tmpdir(), "attack-test-"));
+  // A copy of a process that was killed: no process has this number.
+  mkdirSync(path.join(temporary, "sealflow-attack-4194305-x"));
   before = readFileSync(connectionFile(), "utf8");
   const secrets = Object.values(PLANTED).flatMap((text) => ["--canary", text]);
-  const { stdout } = await sealflow(project, ["attack", "--json", "--params", "params.json", ...secrets]);
+  const { stdout } = await sealflow(project, ["attack", "--json", "--params", "params.json", ...secrets], {
+    TMPDIR: temporary,
+  });
   results = (JSON.parse(stdout) as { results: Result[] }).results;
 });
-afterAll(() => removeChain(project));
+afterAll(async () => {
+  await removeChain(project);
+  rmSync(temporary, { recursive: true, force: true });
+});
 
 describe("sealflow attack", () => {
   it.each(ATTACKS.map(({ number, title }) => [number, title] as const))("%i %s: held", (number) => {

@@ -321,6 +321,29 @@ test("a version with a successor, and a closed pipeline, open no run", async () 
   expect((await sealflow("verify", path.join(".sealflow/runs", run))).code).toBe(0);
 });
 
+test("revoke needs the root of that pipeline, and then nothing starts any more", async () => {
+  const other = await makeProject();
+  try {
+    const here = { cwd: other.dir, backend: other.backend };
+    expect((await call(["revoke"], here)).stderr).toMatch(/SEALFLOW_ROOT is not set/);
+    const foreign = await call(["revoke"], { ...here, env: { SEALFLOW_ROOT: project.root } });
+    expect([foreign.code, foreign.stderr]).toEqual([1, expect.stringMatching(/another pipeline.*KEY_OTHER/)]);
+    expect(foreign.stderr).not.toContain(project.root);
+    // Still open: an open run, whose claims the revocation stops too.
+    const idle = await call(["run", "--json"], { ...here, backend: async () => {} });
+    expect(idle.json.state).toBe("open");
+    const file = path.join(other.dir, "root.txt");
+    writeFileSync(file, other.root, { mode: 0o600 });
+    const revoked = await call(["revoke", "--root", "root.txt", "--reason", "a leak", "--json"], here);
+    expect([revoked.code, revoked.json.descriptor]).toEqual([0, expect.stringMatching(/^[0-9a-f]{64}$/)]);
+    const refused = await call(["run"], here);
+    expect([refused.code, refused.stderr]).toEqual([5, expect.stringContaining("[REVOKED]")]);
+    expect((await call(["run", "--resume", idle.json.run], here)).code).not.toBe(0);
+  } finally {
+    await other.close();
+  }
+}, 60_000);
+
 test("without the run key nothing is opened, and the file is named", async () => {
   const key = path.join(project.home, "keys/test/sums.run.jwk");
   rmSync(key);

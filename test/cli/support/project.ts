@@ -14,7 +14,14 @@ import type { Backend } from "../../../cli/run/backend";
 import { layoutOf } from "../../../guest/layout";
 import { runStep } from "../../../guest/run";
 import { buildDescriptor, signDescriptor, signRevocation } from "../../../owner/descriptor";
-import { createRoot, type PublicFacts, publicFacts, writeKeyFile, writePrivateFile } from "../../../owner/keys";
+import {
+  createRoot,
+  formatRoot,
+  type PublicFacts,
+  publicFacts,
+  writeKeyFile,
+  writePrivateFile,
+} from "../../../owner/keys";
 import { type DerivedStep, deriveStep, type StepPlan } from "../../../owner/step";
 import type { Connection } from "../../../protocol/connection";
 import { rawPublic } from "../../../protocol/crypto";
@@ -75,6 +82,8 @@ export interface TestProject {
   readonly home: string;
   readonly connection: Connection;
   readonly facts: PublicFacts;
+  /** The root secret as text. */
+  readonly root: string;
   /** Carries out a run with the real runner, steps in order. */
   readonly backend: Backend;
   /** Signs and registers another version; the connection file stays the old one's. */
@@ -112,6 +121,7 @@ export async function makeProject(): Promise<TestProject> {
     home,
     connection,
     facts,
+    root: formatRoot(root),
     backend: runnerBackend(dir, facts, steps),
     async nextVersion() {
       await ledger.registerDescriptor(await versionOf(root, facts, connection, steps, { token: first, sequence: 1 }));

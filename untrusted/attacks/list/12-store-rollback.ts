@@ -9,7 +9,7 @@ export const storeRollback: Attack = {
   number: 12,
   title: "the whole store rolled back to an earlier run",
   power: "object store",
-  expected: ["INPUT_DIGEST"],
+  expected: ["INPUT_DIGEST", "INPUT_SEAL"],
   mount: async (world) => {
     const earlier = await world.ready();
     const old = join(world.home, "dev", "objects", "runs", earlier);

@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import * as path from "node:path";
+import { signRevocation } from "../../owner/descriptor";
+import { KeyError, loadRoot, ROOT_VARIABLE } from "../../owner/keys";
+import { rawPublic } from "../../protocol/crypto";
+import { jwsDigest } from "../../protocol/jws";
+import { ownerSigningKey } from "../../protocol/keys";
+import type { Context } from "../context";
+import { EXIT } from "../exit-codes";
+import { withLedger } from "../support/ledger";
+import { type Choice, choosePipeline } from "../support/pipelines";
+
+export interface RevokeOptions extends Choice {
+  /** File of the root secret; default: the environment's. */
+  readonly root?: string;
+  /** Every version, and no new one. */
+  readonly close?: boolean;
+  readonly reason?: string;
+}
+
+/** `sealflow revoke`: the deployed version starts, claims and commits nothing any more. Only the owner's root can. */
+export async function revoke(context: Context, options: RevokeOptions): Promise<number> {
+  const deployed = choosePipeline(context.home, options);
+  const { pipelineUid, ownerPublicKey, name, descriptor } = deployed.connection;
+  const { cwd, env } = context.io;
+  const source =
+    options.root === undefined
+      ? ({ source: "env" } as const)
+      : ({ source: "file", path: path.resolve(cwd, options.root) } as const);
+  const owner = ownerSigningKey(loadRoot(source, { env }));
+  if (rawPublic(owner) !== ownerPublicKey) {
+    throw new KeyError("KEY_OTHER", `${options.root ?? ROOT_VARIABLE}: is the root of another pipeline than "${name}"`);
+  }
+  return withLedger(context, deployed, async (session) => {
+    const version = options.close ? null : jwsDigest(descriptor);
+    const reason = options.reason ?? "revoked by its owner";
+    const { head } = await session.ledger.revoke(
+      await signRevocation({ pipelineUid, descriptor: version, reason, random: randomBytes(32) }, owner),
+    );
+    session.seen(head.token);
+    const what = options.close
+      ? `pipeline ${name}: closed for good`
+      : `pipeline ${name}: the deployed version is revoked`;
+    context.result({ pipelineUid, descriptor: version }, [
+      `${what}; none of its runs claims or commits any more`,
+      "its keys stay in the key broker until the next `up` or `destroy` takes them out",
+    ]);
+    return EXIT.ok;
+  });
+}
