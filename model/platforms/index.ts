@@ -5,7 +5,14 @@ export { platformsDocument } from "./document";
 export { FAMILIES, familyOf, sizeOf } from "./families";
 export { type DefaultPolicy, stockImageProblem, stockImageWarning } from "./guest-image";
 export { INITDATA_CARRIERS, type InitdataCarrier, type InitdataRule, initdataAlgorithm } from "./initdata";
-export { PLATFORMS, platformProblem, runtimeClassProblem, stepPlatformProblem, usablePlatform } from "./lookup";
+export {
+  PLATFORMS,
+  platformProblem,
+  runtimeClassProblem,
+  stepPlatformProblem,
+  USABLE_RUNTIME_CLASSES,
+  usablePlatform,
+} from "./lookup";
 export { creationOrder, deletionOrder, deletionProblems, type Needs, PARTS, type Part, partsOf } from "./order";
 export { PlatformError, type PlatformProblem, type PlatformProblemCode, platformProblemText } from "./problems";
 export type { Cloud, InstanceFamily, InstanceSize, PlatformModel, PlatformRow, PlatformState } from "./types";

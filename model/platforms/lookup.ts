@@ -35,3 +35,10 @@ export function stepPlatformProblem(name: string): string | undefined {
   if (row.tee !== null) return undefined;
   return `platform "${name}" runs no steps: ${row.reason}. Use a platform whose boundary is the pod`;
 }
+
+/** Runtime classes that steps may have, each with whether hardware keeps the operator out under it. */
+export const USABLE_RUNTIME_CLASSES: ReadonlyMap<string, boolean> = new Map(
+  USABLE.filter(({ tee }) => tee !== null).flatMap(({ runtimeClasses, confidential }) =>
+    runtimeClasses.map((runtimeClass): [string, boolean] => [runtimeClass, confidential]),
+  ),
+);

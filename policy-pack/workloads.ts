@@ -1,0 +1,102 @@
+/** Pods that a stack asks for, wherever they are written: in workloads of Kubernetes, and as text inside Argo templates. */
+import { INITDATA_ANNOTATION, RUNNER_ARGV } from "../policy";
+import type { Seen } from "./types";
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface Pod {
+  readonly from: Seen;
+  /** Where inside of the resource, for messages; empty for the resource itself. */
+  readonly at: string;
+  readonly labels: Fields;
+  readonly annotations: Fields;
+  readonly spec: Fields;
+}
+
+/** kubernetes:<api>:<kind> → path of the pod template. */
+const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
+  Pod: [],
+  Job: ["spec", "template"],
+  CronJob: ["spec", "jobTemplate", "spec", "template"],
+  Deployment: ["spec", "template"],
+  StatefulSet: ["spec", "template"],
+  DaemonSet: ["spec", "template"],
+  ReplicaSet: ["spec", "template"],
+  ReplicationController: ["spec", "template"],
+};
+
+export function podsOf(resource: Seen): Pod[] {
+  const kind = /^kubernetes:[^:]+:([A-Za-z]+?)(?:Patch)?$/.exec(resource.type)?.[1];
+  if (kind === undefined) return [];
+  const direct = podIn(resource, "", kind, resource.props);
+  return [...(direct ? [direct] : []), ...nested(resource, resource.props, "", 0)];
+}
+
+const RUNNER = RUNNER_ARGV.at(-1);
+
+/** Whether a pod is a step's: it carries initdata, or starts the runner. */
+export const isStep = (pod: Pod): boolean =>
+  pod.annotations[INITDATA_ANNOTATION] !== undefined ||
+  containersOf(pod).some(({ container }) => Array.isArray(container.command) && container.command.includes(RUNNER));
+
+export interface Container extends Fields {
+  readonly name?: unknown;
+}
+
+/** Every container that the pod would start. */
+export function containersOf({ spec }: Pod): { readonly at: string; readonly container: Container }[] {
+  return ["initContainers", "containers", "ephemeralContainers"].flatMap((list) =>
+    listOf(spec[list]).map((container, i) => ({
+      at: `${list}[${text(container.name) ?? i}]`,
+      container,
+    })),
+  );
+}
+
+export const listOf = (value: unknown): Fields[] => (Array.isArray(value) ? value.filter(isFields) : []);
+export const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function podIn(from: Seen, at: string, kind: string, object: Fields): Pod | undefined {
+  const path = TEMPLATES[kind];
+  if (path === undefined) return undefined;
+  const pod = path.reduce<unknown>((value, key) => (isFields(value) ? value[key] : undefined), object);
+  if (!isFields(pod) || !isFields(pod.spec)) return undefined;
+  const metadata = isFields(pod.metadata) ? pod.metadata : {};
+  const labels = isFields(metadata.labels) ? metadata.labels : {};
+  const annotations = isFields(metadata.annotations) ? metadata.annotations : {};
+  return { from, at, labels, annotations, spec: pod.spec };
+}
+
+/** Deeper than any template nests; a value that refers to itself ends here. */
+const DEPTH = 12;
+
+/** Manifests in fields and in texts of other kinds: Argo's `resource.manifest`, a ConfigMap that a job applies. */
+function nested(from: Seen, value: unknown, at: string, depth: number): Pod[] {
+  if (depth > DEPTH) return [];
+  if (typeof value === "string") return manifestsIn(value).flatMap((object) => manifestPods(from, object, at, depth));
+  if (Array.isArray(value)) return value.flatMap((item, i) => nested(from, item, `${at}[${i}]`, depth + 1));
+  if (!isFields(value)) return [];
+  return Object.entries(value).flatMap(([key, field]) =>
+    nested(from, field, at === "" ? key : `${at}.${key}`, depth + 1),
+  );
+}
+
+function manifestPods(from: Seen, object: Fields, at: string, depth: number): Pod[] {
+  const pod = typeof object.kind === "string" ? podIn(from, at, object.kind, object) : undefined;
+  return [...(pod ? [pod] : []), ...nested(from, object, at, depth + 1)];
+}
+
+/** Sealflow writes manifests as JSON; other text is not a manifest of ours. */
+function manifestsIn(value: string): Fields[] {
+  const start = value.trimStart();
+  if (!start.startsWith("{")) return [];
+  try {
+    const parsed: unknown = JSON.parse(start);
+    return isFields(parsed) && typeof parsed.kind === "string" ? [parsed] : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,244 @@
+import { renderJob } from "../../policy";
+import { RULES } from "../../policy-pack/rules";
+import { isProduction } from "../../policy-pack/settings";
+import { type Rule, type Seen, UNKNOWN } from "../../policy-pack/types";
+
+const DIGEST = `@sha256:${"a".repeat(64)}`;
+const rule = (name: string): Rule => RULES.find((r) => r.name === name) as Rule;
+
+const seen = (type: string, props: Record<string, unknown>, more: Partial<Seen> = {}): Seen => ({
+  type,
+  name: "thing",
+  urn: `urn:pulumi:prod::p::${type}::thing`,
+  props,
+  parentTypes: [],
+  ...more,
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: tests break manifests in ways that no type allows
+type Loose = any;
+
+/** A step's Job as the product renders it, changed by `edit`. */
+function job(edit: (pod: Loose, container: Loose) => void = () => {}): Seen {
+  const made = renderJob({
+    pipeline: "spam",
+    step: "train",
+    imageReference: `registry.example/spam/train${DIGEST}`,
+    resource: `ns/step/${"0".repeat(64)}`,
+    annotation: "H4sI",
+    runtimeClass: "kata-qemu-snp",
+    shards: 1,
+    timeoutSeconds: 60,
+    cpu: 1,
+    memory: "1Gi",
+  });
+  const manifest = structuredClone(made) as Loose;
+  edit(manifest.spec.template.spec, manifest.spec.template.spec.containers[0]);
+  return seen("kubernetes:batch/v1:Job", manifest);
+}
+
+/** The same Job as text inside of an Argo template. */
+const template = (inside: Seen): Seen =>
+  seen("kubernetes:argoproj.io/v1alpha1:WorkflowTemplate", {
+    spec: {
+      templates: [
+        { name: "train", resource: { action: "create", manifest: JSON.stringify({ ...inside.props, kind: "Job" }) } },
+      ],
+    },
+  });
+
+const violations = ({ check, checkStack }: Rule, resources: Seen[], production: boolean) => [
+  ...(check ? resources.flatMap((resource) => check(resource, { production })) : []),
+  ...(checkStack ? checkStack(resources, { production }) : []),
+];
+const messages = (name: string, resources: Seen[], production = true): string[] =>
+  violations(rule(name), resources, production).map(({ message }) => message);
+
+it("accepts what the product renders, as an object and inside of a workflow", () => {
+  for (const resource of [job(), template(job())]) {
+    for (const each of RULES) expect(violations(each, [resource], true)).toEqual([]);
+  }
+});
+
+describe.each([
+  ["sealflow-confidential-runtime-class", (pod: Loose) => delete pod.runtimeClassName, "runtimeClassName: missing"],
+  ["sealflow-confidential-runtime-class", (pod: Loose) => (pod.runtimeClassName = "runc"), '"runc"'],
+  [
+    "sealflow-confidential-runtime-class",
+    (pod: Loose) => (pod.runtimeClassName = "sealflow-simulated"),
+    "simulated guests",
+  ],
+  ["sealflow-pinned-images", (_: Loose, c: Loose) => (c.image = "registry.example/spam/train:latest"), "has no digest"],
+  ["sealflow-pinned-images", (_: Loose, c: Loose) => delete c.image, "no image"],
+  [
+    "sealflow-pinned-images",
+    (pod: Loose) => (pod.initContainers = [{ name: "x", image: "busybox" }]),
+    "initContainers[x]",
+  ],
+  ["sealflow-no-sub-path", (_: Loose, c: Loose) => (c.volumeMounts[0].subPath = "x"), 'subPath "x"'],
+  ["sealflow-no-sub-path", (_: Loose, c: Loose) => (c.volumeMounts[0].subPathExpr = "$(X)"), "subPathExpr"],
+  ["sealflow-no-service-account-token", (pod: Loose) => delete pod.automountServiceAccountToken, "is not false"],
+  [
+    "sealflow-no-service-account-token",
+    (pod: Loose) => pod.volumes.push({ name: "t", projected: { sources: [{ serviceAccountToken: { path: "t" } }] } }),
+    "volumes[t]",
+  ],
+  [
+    "sealflow-guest-memory-only",
+    (pod: Loose) => pod.volumes.push({ name: "d", emptyDir: {} }),
+    "volumes[d] is emptyDir",
+  ],
+  ["sealflow-guest-memory-only", (pod: Loose) => pod.volumes.push({ name: "h", hostPath: { path: "/" } }), "hostPath"],
+])("%s", (name, edit, words) => {
+  it.each([
+    ["as an object", (changed: Seen) => changed],
+    ["inside of a workflow", template],
+  ])(`refuses a step's pod ${words} %s`, (_how, place) => {
+    const found = messages(name, [place(job(edit as (pod: Loose, c: Loose) => void))]);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(words);
+  });
+});
+
+it("leaves pods alone that are not Sealflow's", () => {
+  const web = seen("kubernetes:apps/v1:Deployment", {
+    spec: { template: { spec: { containers: [{ name: "web", image: "nginx" }] } } },
+  });
+  for (const each of RULES) expect(violations(each, [web], true)).toEqual([]);
+});
+
+it("lets simulated guests run outside of production", () => {
+  const simulated = job((pod) => {
+    pod.runtimeClassName = "sealflow-simulated";
+  });
+  expect(messages("sealflow-confidential-runtime-class", [simulated], false)).toEqual([]);
+  const identity = seen("sealflow:index:StepIdentity", { tee: "sample" });
+  expect(messages("sealflow-confidential-runtime-class", [identity], false)).toEqual([]);
+  expect(messages("sealflow-confidential-runtime-class", [identity])[0]).toContain('tee: "sample"');
+});
+
+describe("sealflow-no-waivers-in-production", () => {
+  const waivers = (props: Record<string, unknown>, production = true) =>
+    messages("sealflow-no-waivers-in-production", [seen("sealflow:index:StepIdentity", props)], production);
+
+  it.each([
+    [{ trustProgram: "needs the network" }, "trustProgram"],
+    [{ acceptRollback: "large scratch" }, "acceptRollback"],
+    [{ inputs: { model: { from: "a.b", allowUnsafeFormat: "legacy pickle" } } }, "inputs.model.allowUnsafeFormat"],
+    [{ acknowledgeStockGuestImage: "no image yet" }, "acknowledgeStockGuestImage"],
+    [{ acknowledgeUnboundInitdata: true }, "acknowledgeUnboundInitdata"],
+    [{ trustProgram: UNKNOWN }, "trustProgram"],
+  ])("refuses %j", (props, at) => {
+    const found = waivers(props);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(at);
+    expect(waivers(props, false)).toEqual([]);
+  });
+
+  it.each([[{ trustProgram: "" }], [{ acknowledgeUnboundInitdata: false }], [{ env: { A: "acknowledgeX" } }]])(
+    "%j sets none",
+    (props) => expect(waivers(props)).toEqual([]),
+  );
+});
+
+describe("sealflow-relying-party-elsewhere", () => {
+  const provider = (urn: string, kubeconfig: string) => ({ urn, props: { kubeconfig } });
+  const broker = (at: ReturnType<typeof provider>) =>
+    seen(
+      "kubernetes:apps/v1:Deployment",
+      { spec: { template: { spec: { containers: [{ name: "kbs", image: `kbs${DIGEST}` }] } } } },
+      { parentTypes: ["sealflow:index:Trustee"], provider: at },
+    );
+  const step = { ...job(), provider: provider("urn:a", "cluster-1") };
+  const name = "sealflow-relying-party-elsewhere";
+
+  it.each([
+    ["the same provider", provider("urn:a", "cluster-1")],
+    ["another provider with the same kubeconfig", provider("urn:b", "cluster-1")],
+  ])("refuses a broker under %s", (_what, at) => {
+    expect(messages(name, [step, broker(at)])).toEqual(["thing: runs in the same cluster as steps"]);
+  });
+
+  it("accepts one elsewhere", () => {
+    expect(messages(name, [step, broker(provider("urn:b", "cluster-2"))])).toEqual([]);
+  });
+});
+
+describe("sealflow-closed-admin-api", () => {
+  const under = { parentTypes: ["sealflow:index:Trustee"] };
+  it.each([
+    ["ConfigMap", { data: { "kbs.toml": '[admin]\ntype = "InsecureAllowAll"' } }, "InsecureAllowAll"],
+    ["ConfigMap", { data: { "kbs.json": '{"http_server":{"insecure_http": true}}' } }, "insecure_http"],
+    ["Secret", { stringData: { "kbs.toml": "insecure_api = true" } }, "insecure_api"],
+    [
+      "Secret",
+      { data: { "kbs.toml": Buffer.from("insecure_header_jwk = true").toString("base64") } },
+      "sign attestation",
+    ],
+  ])("refuses an open setting in a %s", (kind, props, words) => {
+    const found = messages("sealflow-closed-admin-api", [seen(`kubernetes:core/v1:${kind}`, props, under)]);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(words);
+  });
+  it("accepts closed ones, and does not judge what is not the broker's", () => {
+    const closed = { data: { "kbs.toml": "insecure_http = false" } };
+    expect(messages("sealflow-closed-admin-api", [seen("kubernetes:core/v1:ConfigMap", closed, under)])).toEqual([]);
+    const foreign = { data: { note: "InsecureAllowAll" } };
+    expect(messages("sealflow-closed-admin-api", [seen("kubernetes:core/v1:ConfigMap", foreign)])).toEqual([]);
+  });
+});
+
+describe("sealflow-closed-storage", () => {
+  const under = { parentTypes: ["sealflow:index:S3Storage"], parent: "urn:store" };
+  const s3 = (kind: string, props: Record<string, unknown> = {}) =>
+    seen(`aws:s3/${kind[0]?.toLowerCase()}${kind.slice(1)}:${kind}`, props, under);
+  const closed = {
+    blockPublicAcls: true,
+    blockPublicPolicy: true,
+    ignorePublicAcls: true,
+    restrictPublicBuckets: true,
+  };
+  const all = [
+    s3("Bucket"),
+    s3("BucketPublicAccessBlock", closed),
+    s3("BucketServerSideEncryptionConfiguration"),
+    s3("BucketPolicy"),
+  ];
+  const name = "sealflow-closed-storage";
+
+  it("accepts a bucket with all of its walls", () => expect(messages(name, all)).toEqual([]));
+  it.each([1, 2, 3])("refuses a bucket without wall %i", (missing) => {
+    expect(
+      messages(
+        name,
+        all.filter((_, i) => i !== missing),
+      ),
+    ).toHaveLength(1);
+  });
+  it("refuses a wall that is open", () => {
+    const open = all.with(1, s3("BucketPublicAccessBlock", { ...closed, blockPublicPolicy: false }));
+    expect(messages(name, open)).toEqual(["thing: blockPublicPolicy: not true"]);
+  });
+  it("refuses an open storage account", () => {
+    const type = "azure-native:storage:StorageAccount";
+    const good = { allowBlobPublicAccess: false, enableHttpsTrafficOnly: true, minimumTlsVersion: "TLS1_2" };
+    expect(messages(name, [seen(type, good, under)])).toEqual([]);
+    for (const key of Object.keys(good)) {
+      expect(messages(name, [seen(type, { ...good, [key]: undefined }, under)])).toHaveLength(1);
+    }
+  });
+});
+
+describe("which stacks are production", () => {
+  it.each([["prod"], ["production"], ["eu-prod"], ["prod.eu"], ["team_prod_1"]])("%s is", (stack) =>
+    expect(isProduction(stack, {})).toBe(true),
+  );
+  it.each([["dev"], ["product"], ["reproduction"], ["local"]])("%s is not", (stack) =>
+    expect(isProduction(stack, {})).toBe(false),
+  );
+  it("can be said, and a list that could match nothing is refused", () => {
+    expect(isProduction("live", { production: ["^live$"] })).toBe(true);
+    expect(() => isProduction("live", { production: [] })).toThrow("empty");
+    expect(() => isProduction("live", { production: ["("] })).toThrow('"(" is no regular expression');
+  });
+});
