@@ -1,5 +1,13 @@
 /** Public interface of the package `sealflow`. */
-export { type Environment, environment, type LocalEnvironmentArgs, localEnvironment } from "./components/environment";
+export type { Backend, DeployedParts } from "./components/backend/backend";
+export { localBackend } from "./components/backend/local-backend";
+export {
+  type Environment,
+  type EnvironmentArgs,
+  environment,
+  type LocalEnvironmentArgs,
+  localEnvironment,
+} from "./components/environment";
 export { ConfidentialPipeline, type ConfidentialPipelineArgs } from "./components/pipeline/confidential-pipeline";
 export { LocalPlatform, type LocalPlatformArgs, type Platform } from "./components/platform/local-platform";
 export { RelyingParty } from "./components/relying-party/relying-party";

@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Backend } from "./backend/backend";
+import { localBackend } from "./backend/local-backend";
 import { LocalPlatform, type LocalPlatformArgs, type Platform } from "./platform/local-platform";
 import { RelyingParty } from "./relying-party/relying-party";
 import { EncryptedStorage, type EncryptedStorageArgs } from "./storage/encrypted-storage";
@@ -8,8 +10,13 @@ export interface Environment {
   platform: Platform;
   relyingParty: RelyingParty;
   storage: EncryptedStorage;
-  /** How Jobs get started. `local`: by the simulated node on this machine. */
-  backend: string;
+  /** How Jobs get started. */
+  backend: Backend;
+}
+
+export interface EnvironmentArgs extends Omit<Environment, "backend"> {
+  /** `"local"`: by the simulated node on this machine. Argo Workflows: `argoBackend` of `sealflow/kubernetes`. */
+  backend: "local" | Backend;
 }
 
 export interface LocalEnvironmentArgs extends LocalPlatformArgs {
@@ -17,15 +24,16 @@ export interface LocalEnvironmentArgs extends LocalPlatformArgs {
   storage?: EncryptedStorageArgs;
 }
 
-/** Puts parts together, and says which of them do not fit. */
-export function environment(parts: Environment): Environment {
-  const { backend, platform } = parts;
-  if (backend !== "local") {
-    throw new pulumi.RunError(`environment: backend "${backend}" is not available. Use "local"`);
+/** Puts parts together. @throws RunError with every reason why they do not fit. */
+export function environment(args: EnvironmentArgs): Environment {
+  const backend = args.backend === "local" ? localBackend : args.backend;
+  if (typeof backend?.createWorkload !== "function") {
+    const known = 'Use "local", or argoBackend(…) of sealflow/kubernetes';
+    throw new pulumi.RunError(`environment: backend ${JSON.stringify(backend)} is not available. ${known}`);
   }
-  if (platform.confidential) {
-    throw new pulumi.RunError(`environment: backend "local" runs simulated guests only. Use a LocalPlatform with it`);
-  }
+  const parts = { ...args, backend };
+  const problems = backend.problems(parts);
+  if (problems.length > 0) throw new pulumi.RunError(problems.map((text) => `environment: ${text}`).join("\n"));
   return parts;
 }
 

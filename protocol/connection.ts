@@ -1,6 +1,6 @@
 /** Public connection files: no secret in them. */
 import { hex32, jws, key32, name, pem, url } from "./messages/common";
-import { type Infer, literal, object } from "./shape";
+import { type Infer, literal, object, optional, text } from "./shape";
 
 /** `.sealflow/connection.json`: how to reach the relying party. */
 export const connection = object({
@@ -13,6 +13,18 @@ export const connection = object({
   ledgerKey: key32,
 });
 export type Connection = Infer<typeof connection>;
+
+/** A DNS label, as namespaces and most objects of Kubernetes are named. */
+const kubernetesName = text({ pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, what: "a Kubernetes name", max: 63 });
+
+/** The engine that starts a run's Jobs. Trusted for liveness only, so nothing of it is signed. */
+export const backendReference = object({
+  kind: literal("argo"),
+  namespace: kubernetesName,
+  /** WorkflowTemplate that a run is made from. */
+  template: kubernetesName,
+});
+export type BackendReference = Infer<typeof backendReference>;
 
 /** `.sealflow/pipelines/<stack>/<pipeline>.json`: all that `run`, `status`, `fetch` need beside the caller's key. */
 export const pipelineConnection = object({
@@ -27,5 +39,7 @@ export const pipelineConnection = object({
   ownerPublicKey: key32,
   /** The current version, signed by the owner. */
   descriptor: jws,
+  /** Missing: runs are carried out on the caller's machine. */
+  backend: optional(backendReference),
 });
 export type PipelineConnection = Infer<typeof pipelineConnection>;

@@ -1,6 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { KeysReference } from "./keys-reference";
 
+/** An engine that starts a run's Jobs elsewhere than on the caller's machine. Public. */
+export interface BackendReference {
+  kind: "argo";
+  /** Namespace of the pipeline's objects. */
+  namespace: pulumi.Input<string>;
+  /** WorkflowTemplate that a run is made from. */
+  template: pulumi.Input<string>;
+}
+
 export interface PipelineVersionArgs {
   keys: KeysReference;
   /** Step name to `entry` of its StepIdentity. */
@@ -19,6 +28,8 @@ export interface PipelineVersionArgs {
   runSeconds?: number;
   /** Delete the objects of all runs with the pipeline, releases among them. @default false */
   deleteObjects?: boolean;
+  /** Where `sealflow run` submits runs. @default on the caller's machine */
+  backend?: BackendReference;
   /** Step to the defaults of its parameters. Kept as a secret; written to a private file for `sealflow run`. */
   parameters?: pulumi.Input<Record<string, object>>;
 }

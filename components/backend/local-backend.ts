@@ -1,17 +1,25 @@
+import type * as pulumi from "@pulumi/pulumi";
 import { LocalWorkload, type WorkloadStep } from "../../resources/local-workload";
-import type { PipelineVersion } from "../../resources/pipeline-version";
 import type { SealedImage } from "../../resources/sealed-image";
 import type { StepIdentity } from "../../resources/step-identity";
 import { childOf } from "../options";
 import type { Scope } from "../pipeline/parts";
+import type { Backend, DeployedParts } from "./backend";
+
+/** The simulated node on this machine, started by `sealflow run`. */
+export const localBackend: Backend = {
+  kind: "local",
+  problems: ({ platform }) =>
+    platform.confidential ? ['backend "local" runs simulated guests only. Use a LocalPlatform with it'] : [],
+  reference: () => undefined,
+  createWorkload,
+};
 
 /** Written after the version is registered: a Job that starts before finds nothing to run. */
-export function createWorkload(
+function createWorkload(
   { name, args, plan, parent }: Scope,
-  images: Record<string, SealedImage>,
-  identities: Record<string, StepIdentity>,
-  version: PipelineVersion,
-): LocalWorkload {
+  { images, identities, version }: DeployedParts,
+): pulumi.Output<unknown> {
   const steps = plan.steps.map((step): [string, WorkloadStep] => {
     const image = images[step.name] as SealedImage;
     const identity = identities[step.name] as StepIdentity;
@@ -20,9 +28,10 @@ export function createWorkload(
     return [step.name, { ...facts, limits, resources, backoff, after: [...after] }];
   });
   const { tee, runtimeClass } = args.environment.platform;
-  return new LocalWorkload(
+  const workload = new LocalWorkload(
     `${name}-workload`,
     { pipeline: plan.name, tee, runtimeClass, steps: Object.fromEntries(steps) },
     childOf(parent, { dependsOn: version }),
   );
+  return workload.digest;
 }

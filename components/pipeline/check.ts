@@ -16,6 +16,7 @@ export function checkPlan(name: string, args: ConfidentialPipelineArgs): Plan {
   if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
   const plan = trusting(compilePlan(args.spec), args.environment.platform.trustPrograms);
   const more = [...inputProblems(plan, args), ...imageProblems(plan, args), ...recipientProblems(plan, args)];
+  more.push(...args.environment.backend.problems(args.environment, plan));
   if (more.length > 0) throw new pulumi.RunError(more.map((problem) => `${title}: ${problem}`).join("\n"));
   return plan;
 }

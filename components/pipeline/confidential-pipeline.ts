@@ -4,7 +4,6 @@ import type { KeysReference } from "../../resources/keys-reference";
 import { PipelineKeys } from "../../resources/pipeline-keys";
 import type { SealedDataset } from "../../resources/sealed-dataset";
 import type { SealedImage } from "../../resources/sealed-image";
-import { createWorkload } from "../backend/local-backend";
 import type { Environment } from "../environment";
 import { childOf } from "../options";
 import { checkPlan } from "./check";
@@ -58,7 +57,7 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     const images = sealImages(scope);
     const identities = createIdentities(scope, images, datasets);
     const version = createVersion(scope, identities, datasets);
-    const workload = createWorkload(scope, images, identities, version);
+    const workload = args.environment.backend.createWorkload(scope, { images, identities, version });
 
     this.pipelineUid = keys.pipelineUid;
     this.ownerPublicKey = keys.ownerPublicKey;
@@ -67,7 +66,7 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
       Object.fromEntries(Object.entries(identities).map(([step, { identity }]) => [step, identity])),
     );
     this.connectionFile = version.connectionFile;
-    this.ready = pulumi.all([version.digest, workload.digest]).apply(() => true);
+    this.ready = pulumi.all([version.digest, workload]).apply(() => true);
     this.registerOutputs({
       pipelineUid: this.pipelineUid,
       ownerPublicKey: this.ownerPublicKey,

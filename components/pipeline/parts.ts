@@ -118,6 +118,7 @@ export function createVersion(
   datasets: Record<string, SealedDataset>,
 ): PipelineVersion {
   const parameters = plan.steps.filter((step) => Object.keys(step.parameters).length > 0);
+  const backend = args.environment.backend.reference(plan);
   return new PipelineVersion(
     `${name}-version`,
     {
@@ -129,6 +130,7 @@ export function createVersion(
       ...(args.recipients ? { recipients: args.recipients } : {}),
       ...(args.runKeys ? { runKeys: args.runKeys } : {}),
       ...(args.deleteObjects ? { deleteObjects: true } : {}),
+      ...(backend ? { backend } : {}),
       ...(args.drainSeconds === undefined ? {} : { drainSeconds: args.drainSeconds }),
       ...(parameters.length > 0
         ? { parameters: Object.fromEntries(parameters.map((step) => [step.name, step.parameters])) }

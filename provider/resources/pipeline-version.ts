@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { signRevocation } from "../../owner/descriptor";
+import { type BackendReference, backendReference } from "../../protocol/connection";
 import { ownerSigningKey } from "../../protocol/keys";
 import type { DescriptorDataset, DescriptorStep } from "../../protocol/messages";
 import { edge, key32, name } from "../../protocol/messages/common";
@@ -27,6 +28,7 @@ interface Inputs {
   runSeconds?: number;
   parameters?: Record<string, object>;
   deleteObjects?: boolean;
+  backend?: BackendReference;
   relyingParty?: string;
 }
 
@@ -44,6 +46,7 @@ const SHAPES = {
   runKeys: list(key32, 100),
   drainSeconds: integer(0, 31_536_000),
   runSeconds: integer(60, 315_360_000),
+  backend: backendReference,
 };
 
 /** Updated in place: each update registers the next version, which closes the one before. */
@@ -71,6 +74,11 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       type: "boolean",
       optional: true,
       about: "Delete the objects of all runs with the pipeline, releases among them. Default: false.",
+    },
+    backend: {
+      type: "object",
+      optional: true,
+      about: "Where `sealflow run` submits runs: {kind, namespace, template}. Default: on the caller's machine.",
     },
     parameters: {
       type: "object",
@@ -157,7 +165,9 @@ async function register(context: Context, inputs: Inputs, old: Outputs | undefin
     const version = await registerVersion(context, party, keys, inputs, old);
     forgetRunning(keys);
     await collectRetired(context, party, keys);
-    const connectionFile = writeConnectionFile(context, inputs.keys, party.connection, keys.facts, version.token);
+    const { connection } = party;
+    const { token } = version;
+    const connectionFile = writeConnectionFile(context, inputs.keys, connection, keys.facts, token, inputs.backend);
     writeParameters(context, inputs.keys, inputs.parameters ?? {});
     const { digest, sequence } = version;
     return {

@@ -2,7 +2,12 @@
 import { rmSync } from "node:fs";
 import * as path from "node:path";
 import type { PublicFacts } from "../../owner/keys";
-import { type Connection, type PipelineConnection, pipelineConnection } from "../../protocol/connection";
+import {
+  type BackendReference,
+  type Connection,
+  type PipelineConnection,
+  pipelineConnection,
+} from "../../protocol/connection";
 import { jwsDigest } from "../../protocol/jws";
 import { parse } from "../../protocol/shape";
 import { readText, writePrivate } from "../files";
@@ -21,6 +26,7 @@ export function writeConnectionFile(
   connection: Connection,
   facts: PublicFacts,
   descriptor: string,
+  backend?: BackendReference,
 ): string {
   const { kbsUrl, ledgerUrl, caPem, ledgerKey } = connection;
   const { pipelineUid, ownerPublicKey } = facts;
@@ -35,6 +41,7 @@ export function writeConnectionFile(
     pipelineUid,
     ownerPublicKey,
     descriptor,
+    ...(backend ? { backend } : {}),
   };
   const file = fileOf(context, place);
   writePrivate(file, `${JSON.stringify(content, null, 2)}\n`);

@@ -1,9 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
+  type Backend,
   ConfidentialPipeline,
   type ConfidentialPipelineArgs,
   dataset,
   EncryptedStorage,
+  environment,
   image,
   LocalPlatform,
   localEnvironment,
@@ -165,6 +167,51 @@ describe("ConfidentialPipeline", () => {
     expect(named("own-keys")).toBeUndefined();
     expect(named("own-mails-data")).toBeUndefined();
     expect(named("own-first")?.inputs.datasets).toEqual({ mails: "corpus" });
+  });
+});
+
+describe("a backend of another kind", () => {
+  const reference = { kind: "argo", namespace: "pipelines", template: "spam" } as const;
+  const given: string[][] = [];
+  const backend: Backend = {
+    kind: "test",
+    problems: (_environment, plan) => (plan?.steps.length === 3 ? [] : ["backend: wants three steps"]),
+    reference: () => reference,
+    createWorkload: (_scope, { images, identities }) => {
+      given.push(Object.keys(images), Object.keys(identities));
+      return pulumi.output("made");
+    },
+  };
+  const parts = () => {
+    const { platform, relyingParty, storage } = localEnvironment(`other${given.length}`);
+    return { platform, relyingParty, storage };
+  };
+
+  it("makes the workload itself, and the connection file says where runs are submitted", async () => {
+    const env = { ...parts(), backend };
+    await settle(new ConfidentialPipeline("other", args({ environment: env })));
+    expect(given).toEqual([
+      ["first", "second", "third"],
+      ["first", "second", "third"],
+    ]);
+    expect(named("other-version")?.inputs.backend).toEqual(reference);
+    expect(ofType("LocalWorkload")).toEqual([]);
+  });
+
+  it("says what does not fit, before anything is registered", () => {
+    expect(() => environment({ ...parts(), backend })).toThrow("environment: backend: wants three steps");
+    const two = JSON.parse(JSON.stringify(spec()));
+    delete two.steps.third;
+    registered.length = 0;
+    const env = { ...parts(), backend };
+    expect(() => new ConfidentialPipeline("two", args({ spec: two, environment: env }))).toThrow("wants three steps");
+    expect(registered.filter((r) => r.custom)).toEqual([]);
+  });
+
+  it("that is none is refused with what there is", () => {
+    expect(() => environment({ ...parts(), backend: "argo" as never })).toThrow(
+      'environment: backend "argo" is not available. Use "local", or argoBackend(…) of sealflow/kubernetes',
+    );
   });
 });
 
