@@ -10,14 +10,20 @@ export {
 } from "./components/environment";
 export { ConfidentialPipeline, type ConfidentialPipelineArgs } from "./components/pipeline/confidential-pipeline";
 export { LocalPlatform, type LocalPlatformArgs, type Platform } from "./components/platform/local-platform";
-export { RelyingParty } from "./components/relying-party/relying-party";
+export {
+  RelyingParty,
+  type RelyingPartyArgs,
+  type RelyingPartyOutputs,
+} from "./components/relying-party/relying-party";
 export { EncryptedStorage, type EncryptedStorageArgs } from "./components/storage/encrypted-storage";
 export * from "./model";
+export { KbsAdminKey, type KbsAdminKeyArgs } from "./resources/kbs-admin-key";
 export { KbsResource, type KbsResourceArgs } from "./resources/kbs-resource";
 export type { KeySource, KeysReference } from "./resources/keys-reference";
 export { LocalWorkload, type LocalWorkloadArgs, type WorkloadStep } from "./resources/local-workload";
 export { PipelineKeys, type PipelineKeysArgs } from "./resources/pipeline-keys";
 export { PipelineVersion, type PipelineVersionArgs } from "./resources/pipeline-version";
+export type { RelyingPartyReference } from "./resources/relying-party-reference";
 export { SealedDataset, type SealedDatasetArgs } from "./resources/sealed-dataset";
 export { SealedImage, type SealedImageArgs } from "./resources/sealed-image";
 export { type ImageFacts, StepIdentity, type StepIdentityArgs, type StepLimits } from "./resources/step-identity";

@@ -2,13 +2,13 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Backend } from "./backend/backend";
 import { localBackend } from "./backend/local-backend";
 import { LocalPlatform, type LocalPlatformArgs, type Platform } from "./platform/local-platform";
-import { RelyingParty } from "./relying-party/relying-party";
+import { RelyingParty, type RelyingPartyOutputs } from "./relying-party/relying-party";
 import { EncryptedStorage, type EncryptedStorageArgs } from "./storage/encrypted-storage";
 
 /** Where a pipeline lives: the one switch between `local` and production. */
 export interface Environment {
   platform: Platform;
-  relyingParty: RelyingParty;
+  relyingParty: RelyingPartyOutputs;
   storage: EncryptedStorage;
   /** How Jobs get started. */
   backend: Backend;

@@ -40,6 +40,7 @@ export { type InitdataView, initdataDiff, initdataIn, viewInitdata } from "./ini
 export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
 export * from "./peer-pods";
 export * from "./reference-values";
+export * from "./trustee/admin";
 export * from "./trustee/config";
 export {
   attestationPolicy,

@@ -2,16 +2,22 @@
 import { hex32, jws, key32, name, pem, url } from "./messages/common";
 import { type Infer, literal, object, optional, text } from "./shape";
 
-/** `.sealflow/connection.json`: how to reach the relying party. */
-export const connection = object({
-  version: literal(1),
+const relyingParty = {
+  /** As guests reach it: part of every step's identity. */
   kbsUrl: url,
   ledgerUrl: url,
   /** CA of both, PEM; guests pin it. */
   caPem: pem,
   /** Ed25519 key of the ledger. */
   ledgerKey: key32,
-});
+};
+
+/** A relying party as programs name it. */
+export const relyingPartyReference = object(relyingParty);
+export type RelyingPartyReference = Infer<typeof relyingPartyReference>;
+
+/** `.sealflow/connection.json`: how to reach the relying party of this machine. */
+export const connection = object({ version: literal(1), ...relyingParty });
 export type Connection = Infer<typeof connection>;
 
 /** A DNS label, as namespaces and most objects of Kubernetes are named. */
@@ -29,10 +35,7 @@ export type BackendReference = Infer<typeof backendReference>;
 /** `.sealflow/pipelines/<stack>/<pipeline>.json`: all that `run`, `status`, `fetch` need beside the caller's key. */
 export const pipelineConnection = object({
   version: literal(1),
-  kbsUrl: url,
-  ledgerUrl: url,
-  caPem: pem,
-  ledgerKey: key32,
+  ...relyingParty,
   name,
   stack: name,
   pipelineUid: hex32,

@@ -1,18 +1,27 @@
 /**
- * The relying party of the project: found by `.sealflow/connection.json`, never through inputs, so that neither tokens
- * nor ports get into a stack's state. What of it goes into an identity is covered by one digest.
+ * The relying party that a resource talks to: its public reference is an input, or absent for the one of this machine,
+ * `.sealflow/connection.json`, whose ports get into no state. Routes and the admin key never are inputs. What of a
+ * relying party goes into an identity is covered by one digest.
  */
 import * as path from "node:path";
 import { guestDigest } from "../policy";
 import { jcsDigest } from "../protocol/canonical";
-import { type Connection, connection as connectionShape } from "../protocol/connection";
+import {
+  type Connection,
+  connection as connectionShape,
+  type RelyingPartyReference,
+  relyingPartyReference,
+} from "../protocol/connection";
 import { parse } from "../protocol/shape";
-import { KbsAdmin } from "../relying-party/kbs-client";
+import { readRoutes } from "../relying-party/http/routes";
+import { adminTokens, KbsAdmin } from "../relying-party/kbs-client";
 import { LedgerClient } from "../relying-party/ledger-client";
+import { readAdminKey } from "./admin-key";
 import { readText } from "./files";
 import type { Context } from "./server/context";
 import type { InputField } from "./server/definition";
 import { ProviderError } from "./server/errors";
+import { UNKNOWN, type Value } from "./server/values";
 
 const START = "Start it with `npx sealflow dev`, then run this command again";
 const FORGET = "SEALFLOW_FORGET_UNREACHABLE";
@@ -23,16 +32,47 @@ export interface RelyingParty {
   readonly ledger: LedgerClient;
 }
 
-/** Computed by Check: everything of the relying party that a guest is built for. */
+/** The part of a resource's inputs that says where it lives. */
+export interface AtRelyingParty {
+  readonly relyingParty?: RelyingPartyReference;
+}
+
+/** Only helps to find it: what matters of it is in the computed fields below. */
 export const relyingPartyField = {
+  type: "object",
+  optional: true,
+  change: "none",
+  about:
+    "Public reference {kbsUrl, ledgerUrl, caPem, ledgerKey} of key broker and ledger. Default: those of this machine, by `npx sealflow dev`.",
+} as const satisfies InputField;
+
+/** Computed by Check: everything of the relying party that a guest is built for. */
+export const relyingPartyDigestField = {
   type: "string",
   optional: true,
   computed: true,
   about: "Digest of the relying party's addresses and keys, and of the policy rules.",
 } as const satisfies InputField;
 
+/** Computed by Check, for what lives in the ledger's store: another ledger does not have it. */
+export const ledgerKeyField = {
+  type: "string",
+  optional: true,
+  computed: true,
+  change: "replace",
+  about: "Key of the ledger whose store has the object.",
+} as const satisfies InputField;
+
+/** What Check is called with, as far as it matters here. */
+interface Checking {
+  readonly context: Context;
+  readonly news: AtRelyingParty;
+  /** Names of inputs that are not known yet. */
+  readonly pending: ReadonlySet<string>;
+}
+
 /** undefined: no relying party has run for this project. @throws ProviderError RELYING_PARTY_UNKNOWN when damaged. */
-export function readConnection(context: Context): Connection | undefined {
+function readConnection(context: Context): Connection | undefined {
   const file = path.join(context.home, "connection.json");
   const text = readText(file);
   if (text === undefined) return undefined;
@@ -44,8 +84,15 @@ export function readConnection(context: Context): Connection | undefined {
   }
 }
 
-/** @throws ProviderError RELYING_PARTY_UNKNOWN */
-export function needConnection(context: Context): Connection {
+/** @param reference undefined: the one of this machine. @throws ProviderError RELYING_PARTY_UNKNOWN, INPUT */
+export function needConnection(context: Context, reference: RelyingPartyReference | undefined): Connection {
+  if (reference !== undefined) {
+    try {
+      return { version: 1, ...parse(relyingPartyReference, reference, "relyingParty") };
+    } catch (cause) {
+      throw new ProviderError("INPUT", `${(cause as Error).message}. Pass a RelyingParty's reference whole`, { cause });
+    }
+  }
   const found = readConnection(context);
   if (found) return found;
   const message = `no relying party: ${path.join(context.home, "connection.json")} does not exist. ${START}`;
@@ -56,37 +103,45 @@ export function needConnection(context: Context): Connection {
  * For Check. A machine without a connection file keeps what was deployed; before the first deployment that is an error,
  * said before anything is done.
  */
-export function relyingPartyDigest(context: Context, before: string | undefined): string {
-  if (before !== undefined && !readConnection(context)) return before;
-  const { kbsUrl, ledgerUrl, caPem, ledgerKey } = needConnection(context);
-  return jcsDigest({ kbsUrl, ledgerUrl, caPem, ledgerKey, guest: guestDigest({ kbsUrl, caPem }) });
+function computed(checking: Checking, before: string | undefined, of: (connection: Connection) => string): Value {
+  const { context, news, pending } = checking;
+  if (pending.has("relyingParty")) return UNKNOWN;
+  if (news.relyingParty === undefined && before !== undefined && !readConnection(context)) return before;
+  return of(needConnection(context, news.relyingParty));
 }
 
-/** Computed by Check, for what lives in the ledger's store: another ledger does not have it. */
-export const ledgerKeyField = {
-  type: "string",
-  optional: true,
-  computed: true,
-  change: "replace",
-  about: "Key of the ledger whose store has the object.",
-} as const satisfies InputField;
+/** For `relyingPartyDigestField`. */
+export const relyingPartyDigest = (checking: Checking, before: string | undefined): Value =>
+  computed(checking, before, ({ kbsUrl, ledgerUrl, caPem, ledgerKey }) =>
+    jcsDigest({ kbsUrl, ledgerUrl, caPem, ledgerKey, guest: guestDigest({ kbsUrl, caPem }) }),
+  );
 
-/** As `relyingPartyDigest`, for `ledgerKeyField`. */
-export function ledgerKeyOf(context: Context, before: string | undefined): string {
-  if (before !== undefined && !readConnection(context)) return before;
-  return needConnection(context).ledgerKey;
-}
+/** For `ledgerKeyField`. */
+export const ledgerKeyOf = (checking: Checking, before: string | undefined): Value =>
+  computed(checking, before, ({ ledgerKey }) => ledgerKey);
 
-/** @throws ProviderError RELYING_PARTY_UNKNOWN, RELYING_PARTY_UNREACHABLE */
-export async function withRelyingParty<T>(context: Context, use: (party: RelyingParty) => Promise<T>): Promise<T> {
-  const connection = needConnection(context);
+/** @throws ProviderError RELYING_PARTY_UNKNOWN, RELYING_PARTY_UNREACHABLE; KbsError ADMIN_KEY */
+export async function withRelyingParty<T>(
+  context: Context,
+  { relyingParty }: AtRelyingParty,
+  use: (party: RelyingParty) => Promise<T>,
+): Promise<T> {
+  const connection = needConnection(context, relyingParty);
   const { kbsUrl, ledgerUrl, caPem, ledgerKey } = connection;
-  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token: adminToken(context) });
-  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey });
+  const routes = readRoutes(context.home, context.env);
+  const now = () => context.now().getTime();
+  // Read at the first call: whoever only talks to the ledger needs no admin key.
+  let tokens: (() => Promise<string>) | undefined;
+  const token = async () => {
+    tokens ??= adminTokens(readAdminKey(context, relyingParty), now);
+    return tokens();
+  };
+  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token, routes, mode: relyingParty ? "production" : "development" });
+  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey, routes });
   try {
     return await use({ connection, kbs, ledger });
   } catch (error) {
-    throw explain(error, connection);
+    throw explain(error, connection, relyingParty === undefined);
   } finally {
     kbs.close();
     ledger.close();
@@ -99,11 +154,12 @@ export async function withRelyingParty<T>(context: Context, use: (party: Relying
  */
 export async function deleteAt(
   context: Context,
+  at: AtRelyingParty,
   what: string,
   use: (party: RelyingParty) => Promise<unknown>,
 ): Promise<void> {
   try {
-    await withRelyingParty(context, use);
+    await withRelyingParty(context, at, use);
   } catch (error) {
     if (!(error instanceof ProviderError) || !GONE.has(error.code)) throw error;
     if (context.env[FORGET] !== "true") {
@@ -115,20 +171,15 @@ export async function deleteAt(
 }
 const GONE = new Set<string>(["RELYING_PARTY_UNREACHABLE", "RELYING_PARTY_UNKNOWN"]);
 
-/** Written by `sealflow dev`, readable by this user only. Never an input. */
-function adminToken(context: Context): string {
-  const file = path.join(context.home, "dev", "admin-token");
-  const token = readText(file)?.trim();
-  if (token) return token;
-  throw new ProviderError("RELYING_PARTY_UNKNOWN", `no admin token: ${file} does not exist or is empty. ${START}`);
-}
-
 /** Codes of the clients for "no answer". */
 const SILENT = new Set(["UNREACHABLE", "TIMEOUT", "DOWN"]);
 
-function explain(error: unknown, { kbsUrl }: Connection): unknown {
+function explain(error: unknown, { kbsUrl }: Connection, local: boolean): unknown {
   const code = (error as { code?: unknown }).code;
   if (typeof code !== "string" || !SILENT.has(code)) return error;
-  const message = `the relying party does not answer (${(error as Error).message}; key broker ${kbsUrl}). ${START}`;
+  const remedy = local
+    ? START
+    : "If it is reached from here by another way, such as a port-forward, name that in SEALFLOW_ROUTES";
+  const message = `the relying party does not answer (${(error as Error).message}; key broker ${kbsUrl}). ${remedy}`;
   return new ProviderError("RELYING_PARTY_UNREACHABLE", message, { cause: error });
 }

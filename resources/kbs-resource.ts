@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
-export interface KbsResourceArgs {
+import type { AtRelyingParty } from "./relying-party-reference";
+
+export interface KbsResourceArgs extends AtRelyingParty {
   /** `repository/type/tag`; each part [A-Za-z0-9_.-], at most 80 characters. A change replaces. */
   path: pulumi.Input<string>;
   content: pulumi.Input<string>;

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { KeysReference } from "./keys-reference";
+import type { AtRelyingParty } from "./relying-party-reference";
 
 /** An engine that starts a run's Jobs elsewhere than on the caller's machine. Public. */
 export interface BackendReference {
@@ -10,7 +11,7 @@ export interface BackendReference {
   template: pulumi.Input<string>;
 }
 
-export interface PipelineVersionArgs {
+export interface PipelineVersionArgs extends AtRelyingParty {
   keys: KeysReference;
   /** Step name to `entry` of its StepIdentity. */
   steps: Record<string, pulumi.Input<Record<string, unknown>>>;

@@ -1,8 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { FileDataset, Format } from "../model";
 import type { KeysReference } from "./keys-reference";
+import type { AtRelyingParty } from "./relying-party-reference";
 
-export interface SealedDatasetArgs {
+export interface SealedDatasetArgs extends AtRelyingParty {
   keys: KeysReference;
   /** Id of the dataset in the pipeline: [a-z0-9-], at most 40 characters. A change replaces the keys of its readers. */
   id: string;

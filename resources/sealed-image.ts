@@ -1,9 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ImageSource } from "../model";
 import type { KeysReference } from "./keys-reference";
+import type { AtRelyingParty } from "./relying-party-reference";
 import type { ImageFacts } from "./step-identity";
 
-export interface SealedImageArgs {
+export interface SealedImageArgs extends AtRelyingParty {
   keys: KeysReference;
   /** [a-z0-9-], at most 40 characters; the image's own name gets a suffix that follows from its content. */
   name: string;

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { KeysReference } from "./keys-reference";
+import type { AtRelyingParty } from "./relying-party-reference";
 
 /** Facts of a SealedImage that an identity rests on: its `facts`. */
 export interface ImageFacts {
@@ -20,7 +21,7 @@ export interface StepLimits {
   shards: number;
 }
 
-export interface StepIdentityArgs {
+export interface StepIdentityArgs extends AtRelyingParty {
   keys: KeysReference;
   step: string;
   /** Program and arguments. Kept as a secret. */

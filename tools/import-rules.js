@@ -33,6 +33,8 @@ const RULES = {
       "policy",
       "owner",
       "untrusted",
+      // Routes of this machine to a relying party.
+      "relying-party/http",
       "relying-party/kbs-client",
       "relying-party/ledger-client",
     ],

@@ -1,6 +1,6 @@
 /** A pipeline of steps that share one image, deployed to a relying party in a process of its own, for measuring. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildDescriptor, signDescriptor } from "../../owner/descriptor";
@@ -16,6 +16,7 @@ import type { DescriptorStep } from "../../protocol/messages";
 import { startDevDetached, stopDev } from "../../relying-party/dev";
 import { KbsAdmin } from "../../relying-party/kbs-client";
 import { LedgerClient, type RunStatus } from "../../relying-party/ledger-client";
+import { devAdminTokens } from "../../test/support/admin-key";
 import { ROOT } from "../support/child";
 
 /** What a step of a bench has; the rest is the same for all. */
@@ -50,7 +51,7 @@ export async function deploy(program: string, steps: Readonly<Record<string, Ben
   ];
   const { connection, pid } = await startDevDetached({ home, launcher });
   const { kbsUrl, ledgerUrl, caPem, ledgerKey } = connection;
-  const token = readFileSync(join(home, "dev", "admin-token"), "utf8").trim();
+  const token = devAdminTokens(home);
   const kbs = new KbsAdmin({ url: kbsUrl, caPem, token });
   const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey });
 

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { peekJws } from "../../protocol/jws";
 import { descriptor } from "../../protocol/messages";
 import { bundlePath } from "../../protocol/names";
-import { KbsAdmin } from "../../relying-party/kbs-client";
+import { adminTokens, KbsAdmin } from "../../relying-party/kbs-client";
 import type { Ground, Neighbour } from "../../untrusted/attacks";
 import { routeTo } from "../../untrusted/attacks/support/world";
 import type { Deployed } from "../support/pipelines";
@@ -42,7 +42,7 @@ export async function makeGround(options: GroundOptions): Promise<{ ground: Grou
       new KbsAdmin({
         url: `https://127.0.0.1:${services.kbs.port}`,
         caPem: connection.caPem,
-        token: services.adminToken,
+        token: adminTokens(services.adminKey),
         mode,
       });
     const asAdmin = async (mode: "development" | "production", work: (kbs: KbsAdmin) => Promise<void>) => {

@@ -17,7 +17,7 @@ import type { PipelineConnection } from "../../protocol/connection";
 import { jwsDigest, signJws } from "../../protocol/jws";
 import { ownerReleaseKey, ownerSigningKey, type Root, runKey } from "../../protocol/keys";
 import type { DescriptorStep } from "../../protocol/messages";
-import { KbsAdmin } from "../../relying-party/kbs-client";
+import { adminTokens, KbsAdmin } from "../../relying-party/kbs-client";
 import type { Neighbour } from "../../untrusted/attacks";
 import { createNode } from "../../untrusted/node";
 import { HOSTILE_PROGRAM } from "./hostile-program";
@@ -63,7 +63,11 @@ export async function deployNeighbour(
   const random = () => new Uint8Array(randomBytes(32));
   const { client, download } = ledgerOf(services, connection);
   const { caPem, ledgerKey } = connection;
-  const kbs = new KbsAdmin({ url: `https://127.0.0.1:${services.kbs.port}`, caPem, token: services.adminToken });
+  const kbs = new KbsAdmin({
+    url: `https://127.0.0.1:${services.kbs.port}`,
+    caPem,
+    token: adminTokens(services.adminKey),
+  });
 
   const plain = path.join(folder, "data.json");
   writeFileSync(plain, "{}");

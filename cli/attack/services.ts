@@ -2,10 +2,12 @@
 import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import type { PipelineConnection } from "../../protocol/connection";
+import { adminRules } from "../../relying-party/dev";
 import { serverIdentity } from "../../relying-party/dev/certificates";
 import { devPaths } from "../../relying-party/dev/files";
 import { type Listener, listen } from "../../relying-party/dev/serve";
 import { createDevKbs, type DevKbs } from "../../relying-party/dev-kbs";
+import { type AdminKey, parseAdminKey } from "../../relying-party/kbs-client";
 import { createLedger, type Ledger } from "../../relying-party/ledger";
 import type { Service } from "../../untrusted/attacks";
 
@@ -22,7 +24,7 @@ export class Services {
     private readonly home: string,
     private readonly connection: PipelineConnection,
     private readonly listeners: Listener[],
-    readonly adminToken: string,
+    readonly adminKey: AdminKey,
   ) {
     this.kbs = this.#service(listeners[0] as Listener, (request) => this.#kbs?.handle(request) ?? BUSY());
     this.ledger = this.#service(listeners[1] as Listener, (request) => this.#ledger?.handle(request) ?? BUSY());
@@ -36,7 +38,8 @@ export class Services {
     for (const [i, name] of ["KBS", "ledger"].entries()) {
       listeners.push(await listen(name, 0, identity, (request) => (handlers[i] ?? BUSY)(request)));
     }
-    const services = new Services(home, connection, listeners, readFileSync(paths.adminToken, "utf8").trim());
+    const adminKey = parseAdminKey(readFileSync(paths.adminKey, "utf8"), paths.adminKey);
+    const services = new Services(home, connection, listeners, adminKey);
     for (const [i, service] of [services.kbs, services.ledger].entries()) {
       handlers[i] = (request) => (service.hostile ?? service.honest)(request);
     }
@@ -84,7 +87,7 @@ export class Services {
 
   async #open(): Promise<void> {
     const paths = devPaths(this.home);
-    this.#kbs = createDevKbs({ dir: paths.kbs, adminToken: this.adminToken });
+    this.#kbs = createDevKbs({ dir: paths.kbs, admin: adminRules(this.adminKey) });
     this.#ledger = await createLedger({
       dir: paths.ledger,
       objectsDir: paths.objects,

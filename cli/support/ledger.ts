@@ -6,6 +6,7 @@ import { readKeyFile } from "../../owner/keys";
 import { signReadToken } from "../../owner/run-request";
 import { ProtocolError } from "../../protocol/errors";
 import { HttpError } from "../../relying-party/http/client";
+import { readRoutes } from "../../relying-party/http/routes";
 import { LedgerClient, type VerifiedHead } from "../../relying-party/ledger-client";
 import type { Context } from "../context";
 import { lastHead, rememberHead } from "./heads";
@@ -31,7 +32,7 @@ export async function withLedger<T>(
   const { home, io } = context;
   const { ledgerUrl, caPem, ledgerKey, pipelineUid } = deployed.connection;
   const runKey = readKeyFile(runKeyFile(home, deployed.connection), "Ed25519");
-  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey });
+  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey, routes: readRoutes(home, io.env) });
   try {
     const head = await checkedHead(ledger, lastHead(home, ledgerKey), ledgerUrl);
     const seen = (token: string): void => rememberHead(home, ledgerKey, token);

@@ -9,8 +9,12 @@ import type { Backend, DeployedParts } from "./backend";
 /** The simulated node on this machine, started by `sealflow run`. */
 export const localBackend: Backend = {
   kind: "local",
-  problems: ({ platform }) =>
-    platform.confidential ? ['backend "local" runs simulated guests only. Use a LocalPlatform with it'] : [],
+  problems: ({ platform, relyingParty }) => [
+    ...(platform.confidential ? ['backend "local" runs simulated guests only. Use a LocalPlatform with it'] : []),
+    ...(relyingParty.reference
+      ? ['backend "local" uses the relying party of this machine. Use new RelyingParty(name) without a reference']
+      : []),
+  ],
   reference: () => undefined,
   createWorkload,
 };

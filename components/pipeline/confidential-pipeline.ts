@@ -52,7 +52,9 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     const plan = checkPlan(name, args);
     sayWaivers(plan, this);
     const keys = args.keys ?? createKeys(name, plan, args, this);
-    const scope: Scope = { name, args, plan, keys: ofPipeline(plan.name, keys), parent: this };
+    const { reference } = args.environment.relyingParty;
+    const at = reference ? { relyingParty: reference } : {};
+    const scope: Scope = { name, args, plan, keys: ofPipeline(plan.name, keys), parent: this, at };
     const datasets = sealDatasets(scope);
     const images = sealImages(scope);
     const identities = createIdentities(scope, images, datasets);

@@ -4,6 +4,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { ImageSource, Plan, PlanStep } from "../../model";
 import type { KeysReference } from "../../resources/keys-reference";
 import { PipelineVersion } from "../../resources/pipeline-version";
+import type { AtRelyingParty } from "../../resources/relying-party-reference";
 import { SealedDataset } from "../../resources/sealed-dataset";
 import { SealedImage } from "../../resources/sealed-image";
 import { StepIdentity } from "../../resources/step-identity";
@@ -16,22 +17,24 @@ export interface Scope {
   readonly plan: Plan;
   readonly keys: KeysReference;
   readonly parent: pulumi.ComponentResource;
+  /** Where keys, grants, versions and objects go. */
+  readonly at: AtRelyingParty;
 }
 
 /** One for each pipeline input; a dataset that the program sealed itself is taken as it is. */
-export function sealDatasets({ name, args, plan, keys, parent }: Scope): Record<string, SealedDataset> {
+export function sealDatasets({ name, args, plan, keys, parent, at }: Scope): Record<string, SealedDataset> {
   const sealed = plan.inputs.map(({ name: input, format }) => {
     const source = args.inputs?.[input];
     if (source instanceof SealedDataset || source === undefined) return [input, source];
     const objects = args.deleteObjects ? { deleteObjects: true } : {};
-    const inputs = { keys, id: input, format, source, ...objects };
+    const inputs = { keys, id: input, format, source, ...objects, ...at };
     return [input, new SealedDataset(`${name}-${input}-data`, inputs, childOf(parent))];
   });
   return Object.fromEntries(sealed);
 }
 
 /** Steps that share one source share one image, named after the first of them. */
-export function sealImages({ name, args, plan, keys, parent }: Scope): Record<string, SealedImage> {
+export function sealImages({ name, args, plan, keys, parent, at }: Scope): Record<string, SealedImage> {
   const bySource = new Map<string, SealedImage>();
   // A clone must still start when Debian has newer packages than the pinned ones; only where nothing is confidential.
   const unpinned = args.environment.platform.confidential ? {} : { unpinnedRunner: "simulated guests only" };
@@ -42,7 +45,7 @@ export function sealImages({ name, args, plan, keys, parent }: Scope): Record<st
     let image = bySource.get(source);
     if (!image) {
       const runner = args.runner === undefined ? {} : { runner: args.runner };
-      const inputs = { keys, name: step.name, source: step.image, ...runner, ...unpinned };
+      const inputs = { keys, name: step.name, source: step.image, ...runner, ...unpinned, ...at };
       image = new SealedImage(`${name}-${step.name}-image`, inputs, childOf(parent));
       bySource.set(source, image);
     }
@@ -59,7 +62,7 @@ function sourceKey(image: ImageSource): string {
 }
 
 export function createIdentities(
-  { name, args, plan, keys, parent }: Scope,
+  { name, args, plan, keys, parent, at }: Scope,
   images: Record<string, SealedImage>,
   datasets: Record<string, SealedDataset>,
 ): Record<string, StepIdentity> {
@@ -80,6 +83,7 @@ export function createIdentities(
         ...optional(step),
         ...readDatasets(step, datasets),
         ...namedRecipients(step, args),
+        ...at,
       },
       childOf(parent),
     );
@@ -113,7 +117,7 @@ function namedRecipients(step: PlanStep, { recipients = {} }: ConfidentialPipeli
 }
 
 export function createVersion(
-  { name, args, plan, keys, parent }: Scope,
+  { name, args, plan, keys, parent, at }: Scope,
   identities: Record<string, StepIdentity>,
   datasets: Record<string, SealedDataset>,
 ): PipelineVersion {
@@ -127,6 +131,7 @@ export function createVersion(
       datasets: entries(datasets),
       releases: Object.fromEntries(plan.releases.map((r) => [r.name, { from: r.from, recipients: [...r.recipients] }])),
       runSeconds: args.environment.storage.retentionSeconds,
+      ...at,
       ...(args.recipients ? { recipients: args.recipients } : {}),
       ...(args.runKeys ? { runKeys: args.runKeys } : {}),
       ...(args.deleteObjects ? { deleteObjects: true } : {}),

@@ -1,36 +1,44 @@
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import type { RelyingPartyReference } from "../../resources/relying-party-reference";
 
-/**
- * Key broker and ledger. Local: what `npx sealflow dev` runs for this project; the provider finds it by itself, and
- * these outputs are for the program to show.
- */
-export class RelyingParty extends pulumi.ComponentResource {
-  /** Public: auditors verify with it. undefined before the relying party has run for the first time, as the others. */
+/** What an environment needs of a relying party, whichever component deployed it. */
+export interface RelyingPartyOutputs {
+  /** undefined: the one of this machine, which the provider finds by itself. */
+  readonly reference?: RelyingPartyReference | undefined;
+}
+
+export interface RelyingPartyArgs {
+  /** A relying party that runs elsewhere. @default the one of this machine, `npx sealflow dev` */
+  reference?: RelyingPartyReference;
+}
+
+/** Key broker and ledger that are there already: what `npx sealflow dev` runs for this project, or others by reference. */
+export class RelyingParty extends pulumi.ComponentResource implements RelyingPartyOutputs {
+  readonly reference?: RelyingPartyReference | undefined;
+  /** Public: auditors verify with it. undefined before a local one has run for the first time, as the others. */
   readonly ledgerKey: pulumi.Output<string | undefined>;
   readonly kbsUrl: pulumi.Output<string | undefined>;
   readonly ledgerUrl: pulumi.Output<string | undefined>;
 
-  constructor(name: string, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: RelyingPartyArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("sealflow:index:RelyingParty", name, {}, opts);
-    const connection = readConnection(path.join(pulumi.runtime.getRootDirectory(), ".sealflow", "connection.json"));
-    this.ledgerKey = pulumi.output(connection.ledgerKey);
-    this.kbsUrl = pulumi.output(connection.kbsUrl);
-    this.ledgerUrl = pulumi.output(connection.ledgerUrl);
-    // Not the URLs: their ports differ from machine to machine, and belong into no state.
-    this.registerOutputs({ ledgerKey: this.ledgerKey });
+    this.reference = args.reference;
+    const found = args.reference ?? readConnection();
+    this.ledgerKey = pulumi.output(found.ledgerKey);
+    this.kbsUrl = pulumi.output(found.kbsUrl);
+    this.ledgerUrl = pulumi.output(found.ledgerUrl);
+    // Not the URLs of a local one: their ports differ from machine to machine, and belong into no state.
+    this.registerOutputs({ ledgerKey: this.ledgerKey, ...args.reference });
   }
 }
 
-interface Public {
-  ledgerKey?: string;
-  kbsUrl?: string;
-  ledgerUrl?: string;
-}
+type Public = Partial<Record<"ledgerKey" | "kbsUrl" | "ledgerUrl", string>>;
 
 /** Missing or damaged: the provider says so where it matters, with the remedy. */
-function readConnection(file: string): Public {
+function readConnection(): Public {
+  const file = path.join(pulumi.runtime.getRootDirectory(), ".sealflow", "connection.json");
   if (!existsSync(file)) return {};
   try {
     return JSON.parse(readFileSync(file, "utf8")) as Public;

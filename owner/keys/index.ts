@@ -1,5 +1,5 @@
 export * from "./errors";
 export * from "./facts";
 export * from "./jwk";
-export { writePrivateFile } from "./private-file";
+export { readPrivateFile, writePrivateFile } from "./private-file";
 export * from "./root";

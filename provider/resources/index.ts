@@ -1,4 +1,5 @@
 import type { AnyDefinition } from "../server/definition";
+import { kbsAdminKey } from "./kbs-admin-key";
 import { kbsResource } from "./kbs-resource";
 import { localWorkload } from "./local-workload";
 import { pipelineKeys } from "./pipeline-keys";
@@ -16,4 +17,5 @@ export const definitions: readonly AnyDefinition[] = [
   pipelineVersion,
   localWorkload,
   kbsResource,
+  kbsAdminKey,
 ];

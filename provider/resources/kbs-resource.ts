@@ -1,8 +1,8 @@
 import { base64, fromBase64, utf8 } from "../../protocol/bytes";
-import { deleteAt, withRelyingParty } from "../relying-party";
+import { type AtRelyingParty, deleteAt, relyingPartyField, withRelyingParty } from "../relying-party";
 import type { Definition, Failure } from "../server/definition";
 
-interface Inputs {
+interface Inputs extends AtRelyingParty {
   path: string;
   content: string;
   encoding?: "utf8" | "base64";
@@ -21,6 +21,7 @@ export const kbsResource: Definition<Inputs, Outputs> = {
     path: { type: "string", change: "replace", about: "`repository/type/tag`; each [A-Za-z0-9_.-], at most 80." },
     content: { type: "string", secret: true, about: "The secret." },
     encoding: { type: "string", optional: true, about: "How `content` is written: `utf8` (default) or `base64`." },
+    relyingParty: relyingPartyField,
   },
   outputs: { path: { type: "string", stable: true, about: "The path." } },
 
@@ -38,17 +39,17 @@ export const kbsResource: Definition<Inputs, Outputs> = {
   },
 
   async create(context, inputs) {
-    await withRelyingParty(context, ({ kbs }) => kbs.putResource(inputs.path, bytesOf(inputs)));
+    await withRelyingParty(context, inputs, ({ kbs }) => kbs.putResource(inputs.path, bytesOf(inputs)));
     return { id: inputs.path, outputs: { path: inputs.path } };
   },
 
   async update(context, _old, inputs) {
-    await withRelyingParty(context, ({ kbs }) => kbs.putResource(inputs.path, bytesOf(inputs)));
+    await withRelyingParty(context, inputs, ({ kbs }) => kbs.putResource(inputs.path, bytesOf(inputs)));
     return { path: inputs.path };
   },
 
-  async delete(context, { outputs }) {
-    await deleteAt(context, `the resource ${outputs.path}`, ({ kbs }) => kbs.deleteResource(outputs.path));
+  async delete(context, { inputs, outputs }) {
+    await deleteAt(context, inputs, `the resource ${outputs.path}`, ({ kbs }) => kbs.deleteResource(outputs.path));
   },
 };
 

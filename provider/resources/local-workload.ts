@@ -6,7 +6,7 @@ import type { Program } from "../../protocol/messages";
 import { isName } from "../../protocol/names";
 import type { Tee } from "../../protocol/rcar";
 import { readText, writePrivate } from "../files";
-import { needConnection, relyingPartyDigest, relyingPartyField } from "../relying-party";
+import { needConnection, relyingPartyDigest, relyingPartyDigestField } from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
 import { ProviderError } from "../server/errors";
@@ -28,7 +28,7 @@ interface Inputs {
   tee: Tee;
   runtimeClass: string;
   steps: Record<string, Step>;
-  relyingParty?: string;
+  relyingPartyDigest?: string;
 }
 
 interface Outputs {
@@ -46,20 +46,22 @@ export const localWorkload: Definition<Inputs, Outputs> = {
     tee: { type: "string", about: "Kind of guest; `sample` is the simulated one." },
     runtimeClass: { type: "string", about: "Runtime class of the Jobs." },
     steps: { type: "object", about: "Step to {resource, identity, reference, limits, resources, backoff, after}." },
-    relyingParty: relyingPartyField,
+    relyingPartyDigest: relyingPartyDigestField,
   },
   outputs: {
     directory: { type: "string", stable: true, about: "Folder of the files, relative to the project." },
     digest: { type: "string", about: "Digest of the files; empty when a refresh found others." },
   },
 
-  async check(context, { pipeline, stack }, olds) {
+  async check(context, { pipeline, stack }, olds, pending) {
     const failures = Object.entries({ pipeline, stack }).flatMap(([property, value]): Failure[] =>
       value === undefined || isName(value)
         ? []
         : [{ property, reason: `"${value}" is not a name: [a-z0-9-], 1 to 40 characters` }],
     );
-    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) }, failures };
+    // Always of this machine: the simulated node runs here.
+    const digest = relyingPartyDigest({ context, news: {}, pending }, olds?.relyingPartyDigest);
+    return { computed: { relyingPartyDigest: digest }, failures };
   },
 
   async create(context, inputs) {
@@ -95,7 +97,7 @@ function write(context: Context, inputs: Inputs): Outputs {
 
 /** File name to text. */
 function render(context: Context, inputs: Inputs): Record<string, string> {
-  const { kbsUrl, caPem } = needConnection(context);
+  const { kbsUrl, caPem } = needConnection(context, undefined);
   const { pipeline, stack, tee, runtimeClass } = inputs;
   const files: Record<string, string> = {};
   const steps: Record<string, object> = {};

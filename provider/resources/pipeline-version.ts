@@ -8,7 +8,14 @@ import { NAME } from "../../protocol/names";
 import { integer, list, object, optional, record } from "../../protocol/shape";
 import type { KbsAdmin } from "../../relying-party/kbs-client";
 import { type KeysInput, keysField, openKeys } from "../keys";
-import { deleteAt, relyingPartyDigest, relyingPartyField, withRelyingParty } from "../relying-party";
+import {
+  type AtRelyingParty,
+  deleteAt,
+  relyingPartyDigest,
+  relyingPartyDigestField,
+  relyingPartyField,
+  withRelyingParty,
+} from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
 import { shapeFailures } from "../shapes";
@@ -17,7 +24,7 @@ import { removeParameters, writeParameters } from "../version/parameters-file";
 import { listVersions, registerVersion } from "../version/register";
 import { collectRetired, forgetRunning } from "../version/retired";
 
-interface Inputs {
+interface Inputs extends AtRelyingParty {
   keys: KeysInput;
   steps: Record<string, DescriptorStep>;
   datasets?: Record<string, DescriptorDataset>;
@@ -29,7 +36,7 @@ interface Inputs {
   parameters?: Record<string, object>;
   deleteObjects?: boolean;
   backend?: BackendReference;
-  relyingParty?: string;
+  relyingPartyDigest?: string;
 }
 
 interface Outputs {
@@ -87,6 +94,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       about: "Step to the defaults of its parameters, for `sealflow run` on this machine; no part of the version.",
     },
     relyingParty: relyingPartyField,
+    relyingPartyDigest: relyingPartyDigestField,
   },
   outputs: {
     pipelineUid: { type: "string", stable: true, about: "Self-certifying id of the pipeline." },
@@ -99,9 +107,10 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
     },
   },
 
-  async check(context, news, olds) {
+  async check(context, news, olds, pending) {
     const failures = shapeFailures(news, SHAPES);
-    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) }, failures };
+    const digest = relyingPartyDigest({ context, news, pending }, olds?.relyingPartyDigest);
+    return { computed: { relyingPartyDigest: digest }, failures };
   },
 
   async create(context, inputs) {
@@ -113,7 +122,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
 
   async read(context, { inputs, outputs }) {
     const keys = openKeys(context, inputs.keys);
-    const versions = await withRelyingParty(context, async ({ kbs, ledger }) => {
+    const versions = await withRelyingParty(context, inputs, async ({ kbs, ledger }) => {
       await checkPolicies(context, kbs);
       return listVersions(context, ledger, keys);
     });
@@ -132,7 +141,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
     const closed = { pipelineUid: outputs.pipelineUid, descriptor: null, reason: "destroyed", deleteObjects };
     const order = { ...closed, random: randomBytes(32) };
     const token = await signRevocation(order, ownerSigningKey(keys.root));
-    await deleteAt(context, `the versions of pipeline ${inputs.keys.pipeline}`, async (party) => {
+    await deleteAt(context, inputs, `the versions of pipeline ${inputs.keys.pipeline}`, async (party) => {
       try {
         await party.ledger.revoke(token);
       } catch (error) {
@@ -161,7 +170,7 @@ async function checkPolicies(context: Context, kbs: KbsAdmin): Promise<void> {
 
 async function register(context: Context, inputs: Inputs, old: Outputs | undefined): Promise<Outputs> {
   const keys = openKeys(context, inputs.keys);
-  return withRelyingParty(context, async (party) => {
+  return withRelyingParty(context, inputs, async (party) => {
     const version = await registerVersion(context, party, keys, inputs, old);
     forgetRunning(keys);
     await collectRetired(context, party, keys);

@@ -8,14 +8,21 @@ import { ownerSigningKey } from "../../protocol/keys";
 import type { DescriptorDataset, UploadRequest } from "../../protocol/messages";
 import { isName } from "../../protocol/names";
 import { type Keys, type KeysInput, keysField, openKeys } from "../keys";
-import { deleteAt, ledgerKeyField, ledgerKeyOf, withRelyingParty } from "../relying-party";
+import {
+  type AtRelyingParty,
+  deleteAt,
+  ledgerKeyField,
+  ledgerKeyOf,
+  relyingPartyField,
+  withRelyingParty,
+} from "../relying-party";
 import { sealing } from "../sealing";
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
 import { absolute, checkSource, needSource, sourceDigestField, sourceField } from "../source";
 import { isLive, keepLive } from "./live";
 
-interface Inputs {
+interface Inputs extends AtRelyingParty {
   keys: KeysInput;
   dataset: string;
   format: DescriptorDataset["format"];
@@ -40,6 +47,7 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
     source: { ...sourceField, about: '{kind: "file", path}; the path is relative to the project.' },
     deleteObject: { type: "boolean", optional: true, about: "Delete the object with the resource. Default: false." },
     sourceDigest: sourceDigestField,
+    relyingParty: relyingPartyField,
     ledgerKey: ledgerKeyField,
   },
   outputs: {
@@ -47,7 +55,8 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
     size: { type: "number", stable: true, about: "Bytes of the ciphertext." },
   },
 
-  async check(context, { dataset, source }, olds) {
+  async check(context, news, olds, pending) {
+    const { dataset, source } = news;
     if (dataset !== undefined && !isName(dataset)) {
       return {
         failures: [{ property: "dataset", reason: `"${dataset}" is not a name: [a-z0-9-], 1 to 40 characters` }],
@@ -59,7 +68,7 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
     }
     const file = absolute(context, source.path);
     const { computed, failures = [] } = await checkSource(context, file, () => digestDataset(file), olds);
-    return { computed: { ...computed, ledgerKey: ledgerKeyOf(context, olds?.ledgerKey) }, failures };
+    return { computed: { ...computed, ledgerKey: ledgerKeyOf({ context, news, pending }, olds?.ledgerKey) }, failures };
   },
 
   async create(context, inputs) {
@@ -79,7 +88,7 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
         () => context.log.status("waits for other sealing to end"),
       );
       const { contentDigest, digest, size } = sealed;
-      const object = await upload(context, keys, out, digest, size);
+      const object = await upload(context, inputs, keys, out, { digest, size });
       keepLive(object);
       return { id: object, outputs: { entry: { format, id, contentDigest, digest, size, object }, size } };
     } finally {
@@ -98,7 +107,7 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
       return;
     }
     const token = await uploadToken(context, openKeys(context, inputs.keys), "delete", digest, size);
-    await deleteAt(context, `the object ${object}`, async ({ ledger }) => {
+    await deleteAt(context, inputs, `the object ${object}`, async ({ ledger }) => {
       try {
         await ledger.deleteObject(token);
       } catch (error) {
@@ -109,10 +118,16 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
   },
 };
 
-async function upload(context: Context, keys: Keys, file: string, digest: string, size: number): Promise<string> {
+async function upload(
+  context: Context,
+  at: AtRelyingParty,
+  keys: Keys,
+  file: string,
+  { digest, size }: { digest: string; size: number },
+): Promise<string> {
   const token = await uploadToken(context, keys, "put", digest, size);
   context.log.status(`uploading ${size} bytes`);
-  const { object } = await withRelyingParty(context, ({ ledger }) =>
+  const { object } = await withRelyingParty(context, at, ({ ledger }) =>
     ledger.upload(token, () => createReadStream(file, { highWaterMark: 1 << 20 })),
   );
   return object;

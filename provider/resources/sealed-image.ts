@@ -7,7 +7,7 @@ import { namespaceOf } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
 import { type KeysInput, keysField, openKeys } from "../keys";
-import { deleteAt } from "../relying-party";
+import { type AtRelyingParty, deleteAt, relyingPartyField } from "../relying-party";
 import { sealing } from "../sealing";
 import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
@@ -16,7 +16,7 @@ import { absolute, checkSource, needSource, sameSource, show, sourceDigestField,
 import { isImageKeyRetired } from "../version/retired";
 import { isLive, keepLive } from "./live";
 
-interface Inputs {
+interface Inputs extends AtRelyingParty {
   keys: KeysInput;
   name: string;
   source: ImageSource;
@@ -55,6 +55,7 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       change: "none",
       about: "Reason for other package versions in the runner layer where the pinned ones are served no more.",
     },
+    relyingParty: relyingPartyField,
     sourceDigest: sourceDigestField,
   },
   outputs: {
@@ -125,7 +126,7 @@ export const sealedImage: Definition<Inputs, Outputs> = {
   async delete(context, { id: reference, inputs, outputs }) {
     const key = imageKeyPath(namespaceOf(inputs.keys.fingerprint), outputs.kekId);
     if (isImageKeyRetired(context, inputs.keys.pipelineUid, key)) return;
-    if (!isLive(key)) await deleteAt(context, "the image's key", ({ kbs }) => kbs.deleteResource(key));
+    if (!isLive(key)) await deleteAt(context, inputs, "the image's key", ({ kbs }) => kbs.deleteResource(key));
     if (!isLive(reference)) await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
   },
 };

@@ -8,14 +8,22 @@ import { imageKeyPath } from "../../protocol/names";
 import { TEES, type Tee } from "../../protocol/rcar";
 import { list, literal, text } from "../../protocol/shape";
 import { type KeysInput, keysField, openKeys } from "../keys";
-import { deleteAt, needConnection, relyingPartyDigest, relyingPartyField, withRelyingParty } from "../relying-party";
+import {
+  type AtRelyingParty,
+  deleteAt,
+  needConnection,
+  relyingPartyDigest,
+  relyingPartyDigestField,
+  relyingPartyField,
+  withRelyingParty,
+} from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition } from "../server/definition";
 import { shapeFailures } from "../shapes";
 import { removeIdentity, retire, runningPrograms } from "../version/retired";
 import { isLive, keepLive } from "./live";
 
-interface Inputs {
+interface Inputs extends AtRelyingParty {
   keys: KeysInput;
   step: string;
   command: string[];
@@ -32,7 +40,7 @@ interface Inputs {
   datasets?: Record<string, string>;
   recipients?: Record<string, string>;
   tee: Tee;
-  relyingParty?: string;
+  relyingPartyDigest?: string;
 }
 
 interface Outputs {
@@ -82,6 +90,7 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     recipients: { type: "object", optional: true, about: "Recipient name to X25519 key, beside the owner." },
     tee: { type: "string", about: "Kind of guest that gets the keys; `sample` is the simulated one." },
     relyingParty: relyingPartyField,
+    relyingPartyDigest: relyingPartyDigestField,
   },
   outputs: {
     programId: { type: "string", about: "Keyed digest of everything the step may do, 64 hex digits." },
@@ -91,15 +100,16 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     parameterKey: { type: "string", about: "X25519 key that its parameters are encrypted to." },
   },
 
-  async check(context, news, olds) {
+  async check(context, news, olds, pending) {
     if (news.image && news.keys) keepLive(imageKeyPath(namespaceOf(news.keys.fingerprint), news.image.kekId));
     const failures = shapeFailures(news, SHAPES);
-    return { computed: { relyingParty: relyingPartyDigest(context, olds?.relyingParty) }, failures };
+    const digest = relyingPartyDigest({ context, news, pending }, olds?.relyingPartyDigest);
+    return { computed: { relyingPartyDigest: digest }, failures };
   },
 
   async create(context, inputs) {
     const derived = await derive(context, inputs);
-    await withRelyingParty(context, async ({ kbs }) => {
+    await withRelyingParty(context, inputs, async ({ kbs }) => {
       context.log.status("putting keys into the key broker");
       for (const { path, bytes } of derived.resources) await kbs.putResource(path, bytes);
       context.log.status("granting them to the guest");
@@ -114,7 +124,7 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
   async read(context, { inputs, outputs, id }) {
     const image = imageKeyPath(namespaceOf(inputs.keys.fingerprint), inputs.image.kekId);
     const want = grantValue({ paths: [id, image], tee: inputs.tee });
-    const found = await withRelyingParty(context, ({ kbs }) =>
+    const found = await withRelyingParty(context, inputs, ({ kbs }) =>
       kbs.referenceValue(grantId(inputs.tee, outputs.identity)),
     );
     return found !== undefined && jcs(found) === jcs(want) ? outputs : undefined;
@@ -125,12 +135,13 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     if (isLive(bundle)) return;
     const { programId, identity } = outputs;
     const grant = grantId(inputs.tee, identity);
-    await deleteAt(context, `the keys and grant of step ${inputs.step}`, async (party) => {
+    await deleteAt(context, inputs, `the keys and grant of step ${inputs.step}`, async (party) => {
       const running = await runningPrograms(context, party, openKeys(context, inputs.keys));
       if (!running.has(programId)) return removeIdentity(party, { grant, bundle });
       const imageKey = imageKeyPath(namespaceOf(inputs.keys.fingerprint), inputs.image.kekId);
       const { pipelineUid } = inputs.keys;
-      retire(context, { v: 1, pipelineUid, programId, step: inputs.step, grant, bundle, imageKey });
+      const { kbsUrl } = party.connection;
+      retire(context, { v: 1, pipelineUid, programId, step: inputs.step, kbsUrl, grant, bundle, imageKey });
       context.log.info(
         "keeps its keys while a version in the ledger still lets it run; a later `pulumi up` collects them",
       );
@@ -158,7 +169,7 @@ function derive(context: Context, inputs: Inputs): Promise<DerivedStep> {
     pipelineUid: inputs.keys.pipelineUid,
     step,
     image: inputs.image,
-    connection: needConnection(context),
+    connection: needConnection(context, inputs.relyingParty),
     tee: inputs.tee,
     datasets: inputs.datasets ?? {},
     recipients: { ...inputs.recipients, owner: facts.releaseKey },

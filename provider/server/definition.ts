@@ -63,10 +63,15 @@ export interface Definition<I, O> {
   readonly inputs: { readonly [K in keyof I & string]: InputField };
   readonly outputs: { readonly [K in keyof O & string]: OutputField };
   /**
-   * Checks known inputs and fills the computed ones. `news` may lack what is not known yet. `olds` are the inputs of
-   * the last deployment. Needs neither root nor network.
+   * Checks known inputs and fills the computed ones. `news` lacks what is not known yet, which `pending` names. `olds`
+   * are the inputs of the last deployment. Needs neither root nor network.
    */
-  check?(context: Context, news: Partial<I>, olds: I | undefined): Promise<Checked>;
+  check?(
+    context: Context,
+    news: Partial<I>,
+    olds: Partial<I> | undefined,
+    pending: ReadonlySet<string>,
+  ): Promise<Checked>;
   create(context: Context, inputs: I): Promise<{ id: string; outputs: O }>;
   /** Absent: every change of an input replaces. */
   update?(context: Context, old: State<I, O>, inputs: I): Promise<O>;

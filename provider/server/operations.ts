@@ -31,7 +31,9 @@ export async function check(
   if (Object.keys(olds).length > 0) deployed.set(urn, olds);
   const known = deployed.get(urn);
   const before = known && plainValues(knownFields(known));
-  const own = await definition.check(context, plainValues(knownFields(inputs)), before);
+  const settled = knownFields(inputs);
+  const pending = new Set(Object.keys(inputs).filter((name) => !(name in settled)));
+  const own = await definition.check(context, plainValues(settled), before, pending);
   return { inputs: { ...inputs, ...own.computed }, failures: [...(own.failures ?? [])] };
 }
 

@@ -6,8 +6,8 @@
 import { readdirSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { verifyDescriptor } from "../../owner/descriptor";
-import { hex32 } from "../../protocol/messages/common";
-import { type Infer, literal, object, parse, text } from "../../protocol/shape";
+import { hex32, url } from "../../protocol/messages/common";
+import { type Infer, literal, object, optional, parse, text } from "../../protocol/shape";
 import { readText, writePrivate } from "../files";
 import type { Keys } from "../keys";
 import type { RelyingParty } from "../relying-party";
@@ -20,6 +20,8 @@ const retiredShape = object({
   pipelineUid: hex32,
   programId: hex32,
   step: text({ max: 40 }),
+  /** Key broker that has them. */
+  kbsUrl: optional(url),
   grant: text({ max: 200 }),
   /** Paths in the key broker. */
   bundle: text({ max: 200 }),
@@ -33,20 +35,23 @@ const fileOf = (context: Context, { pipelineUid, programId }: Retired): string =
 
 /** When many steps go at once, the ledger is asked once; milliseconds. */
 const REMEMBER_MS = 5000;
+/** By pipeline and ledger. */
 const remembered = new Map<string, { readonly at: number; readonly programs: Promise<Set<string>> }>();
 
 /** After a version was registered or closed. */
-export const forgetRunning = (keys: Keys): void => void remembered.delete(keys.facts.pipelineUid);
+export const forgetRunning = (keys: Keys): void => {
+  for (const known of remembered.keys()) if (known.startsWith(keys.facts.pipelineUid)) remembered.delete(known);
+};
 
 /** programIds of the versions that may still run: the open one and those that drain. */
 export function runningPrograms(context: Context, party: RelyingParty, keys: Keys): Promise<Set<string>> {
-  const { pipelineUid } = keys.facts;
+  const asked = `${keys.facts.pipelineUid} ${party.connection.ledgerKey}`;
   const at = context.now().getTime();
-  const known = remembered.get(pipelineUid);
+  const known = remembered.get(asked);
   if (known && at - known.at < REMEMBER_MS) return known.programs;
   const programs = askRunning(context, party, keys);
-  remembered.set(pipelineUid, { at, programs });
-  programs.catch(() => remembered.delete(pipelineUid));
+  remembered.set(asked, { at, programs });
+  programs.catch(() => remembered.delete(asked));
   return programs;
 }
 
@@ -70,7 +75,9 @@ export function isImageKeyRetired(context: Context, pipelineUid: string, imageKe
 
 /** Deletes the keys and grants of retired identities that no version lists any more. @returns how many. */
 export async function collectRetired(context: Context, party: RelyingParty, keys: Keys): Promise<number> {
-  const retired = listRetired(context, keys.facts.pipelineUid);
+  const { kbsUrl } = party.connection;
+  // Of a key broker that the pipeline has left, nothing is known here.
+  const retired = listRetired(context, keys.facts.pipelineUid).filter((entry) => (entry.kbsUrl ?? kbsUrl) === kbsUrl);
   if (retired.length === 0) return 0;
   const running = await runningPrograms(context, party, keys);
   const over = retired.filter(({ programId, bundle }) => !running.has(programId) && !isLive(bundle));

@@ -1,19 +1,22 @@
 /** The development KBS as one function from request to answer; the caller brings HTTPS. */
-import { createHash, generateKeyPairSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { fromBase64, fromBase64url } from "../../protocol/bytes";
 import { sealKbsJwe, teePubKey } from "../../protocol/rcar";
 import { parse } from "../../protocol/shape";
+import { type AdminRules, adminCheck } from "./admin";
 import { handshakes, SESSION_COOKIE } from "./attestation";
 import { KbsRefusal, pluginFailed, rvpsFailed, setPolicyFailed } from "./errors";
 import { policies } from "./policies";
 import { openStore } from "./store";
 import { tokenIssuer } from "./token";
 
+export type { AdminRules } from "./admin";
+
 export interface DevKbsOptions {
   /** Folder of the database; made when missing. */
   readonly dir: string;
-  /** Bearer token of the admin endpoints. */
-  readonly adminToken: string;
+  /** Who may call the admin endpoints. */
+  readonly admin: AdminRules;
   /** Milliseconds since 1970; default the clock. */
   readonly now?: () => number;
   /** Gets the cause of every refusal, which clients do not see; never a key or a token. */
@@ -31,22 +34,12 @@ const MAX_BODY = 2 * 1024 * 1024;
 const DRAIN_BODY = 16 * MAX_BODY;
 const SEGMENT = /^[a-zA-Z0-9_-]+[a-zA-Z0-9_.-]*$/;
 
-export function createDevKbs({ dir, adminToken, now = Date.now, onRefusal }: DevKbsOptions): DevKbs {
-  if (adminToken.length < 16) throw new RangeError("admin token: at least 16 characters");
+export function createDevKbs({ dir, admin: rulesOfAdmin, now = Date.now, onRefusal }: DevKbsOptions): DevKbs {
+  const admin = adminCheck(rulesOfAdmin, now);
   const store = openStore(dir);
   const rules = policies(store);
   const tokens = tokenIssuer(store, now);
   const sessions = handshakes(rules, tokens, now);
-
-  const isAdmin = (request: Request): boolean => sameText(bearer(request) ?? "", adminToken);
-  const admin = (request: Request, path: string, plugin: boolean): void => {
-    if (isAdmin(request)) return;
-    const source = "the admin token is missing or not valid";
-    if (plugin) {
-      throw new KbsRefusal("AdminAuthInitialization", `failed to initialize [admin] configuration: ${source}`);
-    }
-    throw new KbsRefusal("AdminAuthAccess", `admin access denied for endpoint ${path}: ${source}`);
-  };
 
   async function route(request: Request, url: URL): Promise<Response> {
     if (!url.pathname.startsWith(PREFIX)) return new Response(null, { status: 404 });
@@ -59,7 +52,7 @@ export function createDevKbs({ dir, adminToken, now = Date.now, onRefusal }: Dev
       case "POST attest":
         return sessions.attest(await jsonBody(request), cookie(request));
       case "POST attestation-policy": {
-        admin(request, url.pathname, false);
+        await admin(request, "attestation-policy");
         const { policy_id, policy } = asObject(await jsonBody(request));
         if (typeof policy_id !== "string") throw setPolicyFailed("parse set policy request");
         rules.setAttestationPolicy(
@@ -69,7 +62,7 @@ export function createDevKbs({ dir, adminToken, now = Date.now, onRefusal }: Dev
         return new Response(null);
       }
       case "POST resource-policy": {
-        admin(request, url.pathname, false);
+        await admin(request, "resource-policy");
         const { policy } = asObject(await jsonBody(request));
         rules.setResourcePolicy(
           policyText(policy, () => new KbsRefusal("PolicyEngineError", "Policy engine error: request")),
@@ -77,14 +70,14 @@ export function createDevKbs({ dir, adminToken, now = Date.now, onRefusal }: Dev
         return new Response(null);
       }
       case "GET resource-policy":
-        admin(request, url.pathname, false);
+        await admin(request, "resource-policy");
         return Response.json(rules.resourcePolicyIds());
       case "POST reference-value":
-        admin(request, url.pathname, false);
+        await admin(request, "reference-value");
         register(await jsonBody(request));
         return new Response(null, { headers: { "content-type": "application/json" } });
       case "GET reference-value": {
-        admin(request, url.pathname, false);
+        await admin(request, "reference-value");
         const kept = store.get("reference_value", rest.join("/"));
         if (!kept) throw rvpsFailed("Failed to get reference_values: No reference value found for the given id");
         return Response.json((JSON.parse(Buffer.from(kept).toString("utf8")) as { value: unknown }).value);
@@ -92,7 +85,7 @@ export function createDevKbs({ dir, adminToken, now = Date.now, onRefusal }: Dev
     }
     if (plugin !== "resource") throw new KbsRefusal("PluginNotFound", `Plugin ${plugin.slice(0, 100)} not found`);
     if (method === "GET") return release(request, url, rest);
-    admin(request, url.pathname, true);
+    await admin(request, undefined);
     const path = resourcePath(rest);
     if (method === "POST") store.set("repository", path, await bytesBody(request));
     else if (method !== "DELETE" || !store.delete("repository", path)) throw pluginFailed(new Error(`no ${path}`));
@@ -211,10 +204,4 @@ const bearer = (request: Request): string | undefined =>
 function cookie(request: Request): string | undefined {
   const cookies = (request.headers.get("cookie") ?? "").split(/;\s*/);
   return cookies.find((c) => c.startsWith(`${SESSION_COOKIE}=`))?.slice(SESSION_COOKIE.length + 1);
-}
-
-/** Constant time in the content: hashes have one length. */
-function sameText(a: string, b: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }

@@ -8,7 +8,8 @@ export interface DevPaths {
   /** Public `Connection`. */
   readonly connection: string;
   readonly dev: string;
-  readonly adminToken: string;
+  /** Private JWK that signs admin tokens. */
+  readonly adminKey: string;
   readonly ports: string;
   readonly lock: string;
   readonly holder: string;
@@ -26,7 +27,7 @@ export function devPaths(home: string): DevPaths {
     home,
     connection: join(home, "connection.json"),
     dev,
-    adminToken: join(dev, "admin-token"),
+    adminKey: join(dev, "admin-key.jwk"),
     ports: join(dev, "ports.json"),
     lock: join(dev, "lock.db"),
     holder: join(dev, "holder.json"),

@@ -1,8 +1,10 @@
 /** `sealflow dev`: the relying party of one project on loopback, in this process or in the background. */
-import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { ADMIN_ENDPOINTS } from "../../policy";
 import type { Connection } from "../../protocol/connection";
-import { createDevKbs } from "../dev-kbs";
-import { KbsAdmin } from "../kbs-client";
+import { type AdminRules, createDevKbs } from "../dev-kbs";
+import { type AdminKey, adminPublicPem, adminTokens, createAdminKey, KbsAdmin, parseAdminKey } from "../kbs-client";
 import { createLedger } from "../ledger";
 import { serverIdentity } from "./certificates";
 import { DevError } from "./errors";
@@ -51,7 +53,7 @@ export async function startDev(options: DevOptions): Promise<Dev> {
 
 async function start(paths: DevPaths, log: (line: string) => void, undo: (() => unknown)[]): Promise<Connection> {
   const identity = await serverIdentity(paths.tls);
-  const adminToken = makeOnce(paths.adminToken);
+  const adminKey = makeOnce(paths);
   const known = readPorts(paths);
 
   // Ports come first: what is in the services depends on their own URLs.
@@ -66,14 +68,14 @@ async function start(paths: DevPaths, log: (line: string) => void, undo: (() => 
   const ledgerUrl = `https://127.0.0.1:${ledgerServer.port}`;
 
   privateDir(paths.kbs);
-  const kbs = createDevKbs({ dir: paths.kbs, adminToken });
+  const kbs = createDevKbs({ dir: paths.kbs, admin: adminRules(adminKey) });
   undo.push(() => kbs.close());
   handleKbs = (req) => kbs.handle(req);
   const ledger = await createLedger({ dir: paths.ledger, objectsDir: paths.objects, publicUrl: ledgerUrl, log });
   undo.push(() => ledger.close());
   handleLedger = ledger.handle;
 
-  await installPolicies(kbsUrl, identity.caPem, adminToken);
+  await installPolicies(kbsUrl, identity.caPem, adminKey);
   undo.push(renewLeaf(paths, [kbsServer, ledgerServer], log));
   const connection: Connection = {
     version: 1,
@@ -93,8 +95,8 @@ type Handle = (req: Request) => Promise<Response>;
 const notReady: Handle = async () =>
   Response.json({ error: { code: "BUSY", message: "starting; retry" } }, { status: 503 });
 
-async function installPolicies(url: string, caPem: string, token: string): Promise<void> {
-  const admin = new KbsAdmin({ url, caPem, token });
+async function installPolicies(url: string, caPem: string, key: AdminKey): Promise<void> {
+  const admin = new KbsAdmin({ url, caPem, token: adminTokens(key) });
   try {
     await admin.putPolicies();
   } finally {
@@ -102,15 +104,25 @@ async function installPolicies(url: string, caPem: string, token: string): Promi
   }
 }
 
-function makeOnce(path: string): string {
-  const known = readIfThere(path)?.trim();
-  if (known !== undefined) {
-    if (known.length >= 16) return known;
-    throw new DevError("STATE", `${path} is damaged; remove it to make a new token`);
+/** What the KBS is configured with: the key's public half, and one role that may do what the provider does. */
+export const adminRules = (key: AdminKey): AdminRules => ({
+  publicKeyPem: adminPublicPem(key),
+  issuer: key.claims.issuer,
+  audience: key.claims.audience,
+  acls: [{ role: key.claims.role, allowedEndpoints: ADMIN_ENDPOINTS }],
+});
+
+function makeOnce({ adminKey: file, dev }: DevPaths): AdminKey {
+  // Until there was a key, a token lay here that never ended.
+  rmSync(join(dev, "admin-token"), { force: true });
+  const known = readIfThere(file);
+  const text = known ?? createAdminKey();
+  if (known === undefined) writePrivate(file, text);
+  try {
+    return parseAdminKey(text, file);
+  } catch (cause) {
+    throw new DevError("STATE", `${(cause as Error).message}. Remove the file to make a new key`, { cause });
   }
-  const token = randomBytes(32).toString("base64url");
-  writePrivate(path, `${token}\n`);
-  return token;
 }
 
 /** @returns how to stop looking. */

@@ -1,17 +1,14 @@
 import { once } from "node:events";
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import { Agent, request } from "node:https";
+import { Agent, type RequestOptions, request } from "node:https";
+import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { SealflowError } from "../../protocol/errors";
+import { checkServerIdentity } from "node:tls";
+import { HttpError } from "./errors";
+import { type Routes, splitHostPort } from "./routes";
 
-/**
- * Append only. UNREACHABLE: nobody answers there; retry. TIMEOUT: no answer in time; retry. TLS: the peer is not the
- * one whose CA is pinned; never retry. TOO_LARGE: the answer exceeds the limit. URL: not an https URL.
- * BODY: an answer that should be JSON is not.
- */
-export type HttpCode = "UNREACHABLE" | "TIMEOUT" | "TLS" | "TOO_LARGE" | "URL" | "BODY";
-export class HttpError extends SealflowError<HttpCode> {}
+export { type HttpCode, HttpError } from "./errors";
 
 export interface HttpsClientOptions {
   /** Base, such as `https://127.0.0.1:8443`; a path in it is kept as prefix. */
@@ -24,6 +21,8 @@ export interface HttpsClientOptions {
   readonly retries?: number;
   /** Largest answer kept in memory, bytes; default 64 MiB. */
   readonly maxAnswerBytes?: number;
+  /** Other ways to the same server, for its origin. Default: as the URL says. */
+  readonly routes?: Routes;
 }
 
 export interface CallOptions {
@@ -55,11 +54,16 @@ const REPEATABLE = new Set(["GET", "PUT", "DELETE", "HEAD"]);
 export class HttpsClient {
   readonly #base: URL;
   readonly #agent: Agent;
-  readonly #options: Required<Omit<HttpsClientOptions, "url" | "caPem">>;
+  readonly #route: string | undefined;
+  readonly #place: RequestOptions;
+  readonly #options: Required<Omit<HttpsClientOptions, "url" | "caPem" | "routes">>;
 
   /** @throws HttpError URL. */
-  constructor({ url, caPem, timeoutMs = 15_000, retries = 3, maxAnswerBytes = 64 * 1024 * 1024 }: HttpsClientOptions) {
+  constructor(options: HttpsClientOptions) {
+    const { url, caPem, timeoutMs = 15_000, retries = 3, maxAnswerBytes = 64 * 1024 * 1024, routes } = options;
     this.#base = httpsUrl(url);
+    this.#route = routes?.get(this.#base.origin);
+    this.#place = placeOf(this.#base, this.#route);
     this.#agent = new Agent({ ca: caPem, keepAlive: true, minVersion: "TLSv1.2", maxSockets: 32 });
     this.#options = { timeoutMs, retries, maxAnswerBytes };
   }
@@ -155,14 +159,12 @@ export class HttpsClient {
   }
 
   #open(method: string, path: string, headers: OutgoingHttpHeaders, signal?: AbortSignal): ClientRequest {
-    const target = new URL(this.#base);
-    const prefix = target.pathname.replace(/\/$/, "");
+    const prefix = this.#base.pathname.replace(/\/$/, "");
     return request({
-      host: target.hostname.replace(/^\[|\]$/g, ""),
-      port: target.port || 443,
+      ...this.#place,
       method,
       path: prefix + path,
-      headers,
+      headers: { host: this.#base.host, ...headers },
       agent: this.#agent,
       ...(signal ? { signal } : {}),
     });
@@ -191,10 +193,22 @@ export class HttpsClient {
       const message = `${this.#where(path)}: the server does not hold a certificate of the pinned CA (${code})`;
       return new HttpError("TLS", message, { cause: error });
     }
-    return new HttpError("UNREACHABLE", `${this.#where(path)}: cannot be reached (${code || "connection lost"})`, {
+    const by = this.#route === undefined ? "" : ` by the route to ${this.#route}`;
+    return new HttpError("UNREACHABLE", `${this.#where(path)}: cannot be reached${by} (${code || "connection lost"})`, {
       cause: error,
     });
   }
+}
+
+/** Where to connect. By a route the certificate is still checked for the name in the URL. */
+function placeOf(base: URL, route: string | undefined): RequestOptions {
+  const name = base.hostname.replace(/^\[|\]$/g, "");
+  if (route === undefined) return { host: name, port: base.port || 443 };
+  return {
+    ...splitHostPort(route),
+    servername: isIP(name) ? "" : name,
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+  };
 }
 
 function httpsUrl(text: string): URL {

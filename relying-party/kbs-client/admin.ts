@@ -1,6 +1,7 @@
 import { attestationPolicy, CPU_POLICY_ID, GPU_POLICY_ID, gpuPolicy, REVOKED, resourcePolicy } from "../../policy";
 import { base64, base64url, utf8 } from "../../protocol/bytes";
 import { type HttpAnswer, HttpsClient } from "../http/client";
+import type { Routes } from "../http/routes";
 import { type CanaryReport, runCanary } from "./canary";
 import { fromAnswer, fromHttp, KbsError, problemOf } from "./errors";
 
@@ -9,12 +10,14 @@ export interface KbsAdminOptions {
   readonly url: string;
   /** The only CA believed, PEM. */
   readonly caPem: string;
-  /** Admin bearer token, or a function that makes a short-lived one for each call. */
+  /** Admin bearer token, or how to get a short-lived one for each call: `adminTokens`. */
   readonly token: string | (() => string | Promise<string>);
   /** Which attestation policy belongs there. Default development: the KBS accepts simulated guests. */
   readonly mode?: "development" | "production";
   /** Milliseconds; default 15 000. */
   readonly timeoutMs?: number;
+  /** Other ways to the KBS. Default: as the URL says. */
+  readonly routes?: Routes;
 }
 
 /** Admin calls to a KBS. All are idempotent, so they are repeated after network errors. Close it at the end. */
@@ -23,8 +26,8 @@ export class KbsAdmin {
   readonly #token: KbsAdminOptions["token"];
   readonly #mode: "development" | "production";
 
-  constructor({ url, caPem, token, mode = "development", timeoutMs = 15_000 }: KbsAdminOptions) {
-    this.#http = new HttpsClient({ url, caPem, timeoutMs });
+  constructor({ url, caPem, token, mode = "development", timeoutMs = 15_000, routes }: KbsAdminOptions) {
+    this.#http = new HttpsClient({ url, caPem, timeoutMs, ...(routes ? { routes } : {}) });
     this.#token = token;
     this.#mode = mode;
   }

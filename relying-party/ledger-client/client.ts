@@ -19,6 +19,7 @@ import {
 import { jws } from "../../protocol/messages/common";
 import { object, parse, type Shape } from "../../protocol/shape";
 import { HttpError, HttpsClient } from "../http/client";
+import type { Routes } from "../http/routes";
 import * as answers from "./answers";
 import { LedgerRefusal } from "./errors";
 import { readEvents } from "./sse";
@@ -31,6 +32,8 @@ export interface LedgerClientOptions {
   readonly ledgerKey: string;
   /** Per call, milliseconds; default 30 000. */
   readonly timeoutMs?: number;
+  /** Other ways to the ledger and its store. Default: as their URLs say. */
+  readonly routes?: Routes;
 }
 
 /** A head that was verified with the ledger's key: keep `token`, and give it to `head()` the next time. */
@@ -59,6 +62,7 @@ export class LedgerClient {
       caPem: options.caPem,
       timeoutMs: options.timeoutMs ?? 30_000,
       maxAnswerBytes: 512 * 1024 * 1024,
+      ...(options.routes ? { routes: options.routes } : {}),
     });
   }
 
@@ -265,7 +269,8 @@ export class LedgerClient {
     if (origin === new URL(this.#options.url).origin && new URL(this.#options.url).pathname === "/") {
       return { client: this.#http, path };
     }
-    return { client: new HttpsClient({ url: origin, caPem: this.#options.caPem }), path };
+    const { caPem, routes } = this.#options;
+    return { client: new HttpsClient({ url: origin, caPem, ...(routes ? { routes } : {}) }), path };
   }
 }
 

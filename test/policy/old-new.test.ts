@@ -15,11 +15,11 @@ import { fingerprint, kekId, namespaceOf } from "../../protocol/keys";
 import { bundle } from "../../protocol/messages";
 import { createDevKbs, type DevKbs } from "../../relying-party/dev-kbs";
 import { HttpsClient } from "../../relying-party/http/client";
-import { KbsAdmin, type KbsError, sampleHandshake } from "../../relying-party/kbs-client";
+import { adminTokens, KbsAdmin, type KbsError, sampleHandshake } from "../../relying-party/kbs-client";
 import { hex, makeWorld } from "../owner/support/pipeline";
+import { TEST_ADMIN, TEST_ADMIN_KEY } from "../support/admin-key";
 import { serveHttps, type TestServer } from "../support/https";
 
-const TOKEN = "an-admin-token-of-the-test";
 const world = makeWorld("old-new");
 const ns = namespaceOf(fingerprint(world.root));
 let dir: string;
@@ -30,9 +30,9 @@ let http: HttpsClient;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "sealflow-old-new-"));
-  kbs = createDevKbs({ dir, adminToken: TOKEN });
+  kbs = createDevKbs({ dir, admin: TEST_ADMIN });
   server = await serveHttps((request) => kbs.handle(request));
-  admin = new KbsAdmin({ url: server.url, caPem: server.caPem, token: TOKEN });
+  admin = new KbsAdmin({ url: server.url, caPem: server.caPem, token: adminTokens(TEST_ADMIN_KEY) });
   http = new HttpsClient({ url: server.url, caPem: server.caPem });
   await admin.putPolicies();
 });

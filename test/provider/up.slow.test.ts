@@ -6,6 +6,7 @@ import { grantId, REVOKED } from "../../policy";
 import type { Connection } from "../../protocol/connection";
 import { type Dev, startDev } from "../../relying-party/dev";
 import { KbsAdmin } from "../../relying-party/kbs-client";
+import { devAdminTokens } from "../support/admin-key";
 import { createProject, type Project, type StateResource } from "../support/project";
 
 jest.setTimeout(600_000);
@@ -61,7 +62,7 @@ const failing = async (...args: string[]) => {
 
 async function withKbs<T>(use: (kbs: KbsAdmin) => Promise<T>): Promise<T> {
   const { kbsUrl, caPem } = JSON.parse(project.read(".sealflow/connection.json")) as Connection;
-  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token: project.read(".sealflow/dev/admin-token").trim() });
+  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token: devAdminTokens(project.home) });
   try {
     return await use(kbs);
   } finally {

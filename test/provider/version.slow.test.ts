@@ -5,6 +5,7 @@ import { grantId, grantValue, REVOKED } from "../../policy";
 import type { Connection } from "../../protocol/connection";
 import { type Dev, startDev } from "../../relying-party/dev";
 import { KbsAdmin } from "../../relying-party/kbs-client";
+import { devAdminTokens } from "../support/admin-key";
 import { createProject, type Project } from "../support/project";
 
 jest.setTimeout(240_000);
@@ -53,7 +54,7 @@ const up = (env?: NodeJS.ProcessEnv) => project.ok(["up", "--yes", "--skip-previ
 
 async function withKbs<T>(use: (kbs: KbsAdmin) => Promise<T>): Promise<T> {
   const { kbsUrl, caPem } = JSON.parse(project.read(".sealflow/connection.json")) as Connection;
-  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token: project.read(".sealflow/dev/admin-token").trim() });
+  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token: devAdminTokens(project.home) });
   try {
     return await use(kbs);
   } finally {

@@ -6,6 +6,7 @@ import { type Dev, devStatus, startDev, startDevDetached, stopDev } from "../../
 import { serverIdentity } from "../../relying-party/dev/certificates";
 import { KbsAdmin } from "../../relying-party/kbs-client";
 import { LedgerClient } from "../../relying-party/ledger-client";
+import { devAdminTokens } from "../support/admin-key";
 import { ciphertext, createWorld } from "../support/ledger-world";
 
 let home: string;
@@ -28,7 +29,7 @@ afterEach(async () => {
 
 test("serves KBS and ledger with the pinned CA, and the KBS has the policies", async () => {
   const { connection } = await start();
-  const token = readFileSync(join(home, "dev/admin-token"), "utf8").trim();
+  const token = devAdminTokens(home);
   const kbs = new KbsAdmin({ url: connection.kbsUrl, caPem: connection.caPem, token });
   const ledger = new LedgerClient({ url: connection.ledgerUrl, ...connection });
   try {
@@ -55,13 +56,13 @@ test("serves KBS and ledger with the pinned CA, and the KBS has the policies", a
 
 test("keeps ports, CA, token and keys over a restart, and only this user can read them", async () => {
   const before = (await start()).connection;
-  const token = readFileSync(join(home, "dev/admin-token"), "utf8");
+  const token = readFileSync(join(home, "dev/admin-key.jwk"), "utf8");
   await open.pop()?.close();
   expect((await start()).connection).toEqual(before);
-  expect(readFileSync(join(home, "dev/admin-token"), "utf8")).toBe(token);
+  expect(readFileSync(join(home, "dev/admin-key.jwk"), "utf8")).toBe(token);
   for (const file of [
     "connection.json",
-    "dev/admin-token",
+    "dev/admin-key.jwk",
     "dev/tls/ca.key",
     "dev/ledger/ledger.key",
     "dev/ledger/ledger.db",

@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { HttpError, HttpsClient } from "../../relying-party/http/client";
+import { readRoutes } from "../../relying-party/http/routes";
 import { serveHttps, type TestServer } from "../support/https";
 
 let server: TestServer;
@@ -86,5 +90,58 @@ describe("an HTTPS client with a pinned CA", () => {
     setTimeout(() => stop.abort(), 20);
     await expect(call).rejects.toMatchObject({ name: "AbortError" });
     http.close();
+  });
+});
+
+describe("a route to a server that guests reach under another name", () => {
+  const URL_OF_GUESTS = "https://kbs.sealflow.svc:8080";
+  let named: TestServer;
+  beforeAll(async () => {
+    named = await serveHttps(
+      async (request) => Response.json({ host: request.headers.get("host") }),
+      ["kbs.sealflow.svc"],
+    );
+  });
+  afterAll(() => named.close());
+
+  const routed = (to: TestServer, env = `${URL_OF_GUESTS}=${new URL(to.url).host}`) =>
+    new HttpsClient({
+      url: URL_OF_GUESTS,
+      caPem: to.caPem,
+      retries: 0,
+      routes: readRoutes("/nowhere", { SEALFLOW_ROUTES: env }),
+    });
+
+  it("is taken; the server sees the name that guests use", async () => {
+    const http = routed(named);
+    expect(await http.json("GET", "/")).toMatchObject({ status: 200, body: { host: "kbs.sealflow.svc:8080" } });
+    http.close();
+  });
+
+  it("to a server whose certificate is for another name, is refused although its CA is pinned", async () => {
+    const http = routed(server);
+    await expect(http.call("GET", "/")).rejects.toMatchObject({ code: "TLS" });
+    http.close();
+  });
+
+  it("that leads nowhere is named in the error", async () => {
+    const http = routed(named, `${URL_OF_GUESTS}=127.0.0.1:1`);
+    const message = expect.stringContaining("kbs.sealflow.svc:8080/: cannot be reached by the route to 127.0.0.1:1");
+    await expect(http.call("GET", "/")).rejects.toMatchObject({ code: "UNREACHABLE", message });
+    http.close();
+  });
+
+  it("comes from routes.json, the environment wins, and everything wrong is told at once", () => {
+    const home = mkdtempSync(join(tmpdir(), "sealflow-routes-"));
+    const file = join(home, "routes.json");
+    writeFileSync(file, JSON.stringify({ "https://a:1": "b:2", "https://c:3": "d:4" }));
+    const both = readRoutes(home, { SEALFLOW_ROUTES: "https://a:1=[::1]:9, https://e=f:6" });
+    expect(Object.fromEntries(both)).toEqual({ "https://a:1": "[::1]:9", "https://c:3": "d:4", "https://e": "f:6" });
+    writeFileSync(file, JSON.stringify({ "http://a:1": "b:2", "https://c/path": "d:4" }));
+    const wrong = () => readRoutes(home, { SEALFLOW_ROUTES: "https://x=y" });
+    for (const text of ["http://a:1", "https://c/path", '"y" is no host:port', "like https://"]) {
+      expect(wrong).toThrow(text);
+    }
+    rmSync(home, { recursive: true });
   });
 });

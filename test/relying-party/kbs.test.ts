@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  type AdminClaims,
   attestationPolicy,
   GRANT_CLAIM,
   grantId,
@@ -19,10 +20,19 @@ import { kbsJwe, openKbsJwe, reportData, sampleAttestation, sampleEvidenceFor, t
 import { parse } from "../../protocol/shape";
 import { createDevKbs, type DevKbs } from "../../relying-party/dev-kbs";
 import { HttpsClient } from "../../relying-party/http/client";
-import { KbsAdmin, type KbsError, sampleHandshake } from "../../relying-party/kbs-client";
+import {
+  type AdminKey,
+  adminTokens,
+  createAdminKey,
+  KbsAdmin,
+  type KbsError,
+  mintAdminToken,
+  parseAdminKey,
+  sampleHandshake,
+} from "../../relying-party/kbs-client";
+import { TEST_ADMIN, TEST_ADMIN_KEY } from "../support/admin-key";
 import { serveHttps, type TestServer } from "../support/https";
 
-const TOKEN = "an-admin-token-of-the-test";
 let dir: string;
 let kbs: DevKbs;
 let server: TestServer;
@@ -30,12 +40,14 @@ let admin: KbsAdmin;
 let http: HttpsClient;
 let time = Date.parse("2026-09-01T00:00:00Z");
 const refusals: string[] = [];
+const tokens = adminTokens(TEST_ADMIN_KEY, () => time);
+const asAdmin = async () => ({ authorization: `Bearer ${await tokens()}` });
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "sealflow-kbs-"));
-  kbs = createDevKbs({ dir, adminToken: TOKEN, now: () => time, onRefusal: (type) => refusals.push(type) });
+  kbs = createDevKbs({ dir, admin: TEST_ADMIN, now: () => time, onRefusal: (type) => refusals.push(type) });
   server = await serveHttps((request) => kbs.handle(request));
-  admin = new KbsAdmin({ url: server.url, caPem: server.caPem, token: TOKEN });
+  admin = new KbsAdmin({ url: server.url, caPem: server.caPem, token: tokens });
   http = new HttpsClient({ url: server.url, caPem: server.caPem });
 });
 
@@ -66,6 +78,12 @@ async function deploy(ns: string, program: string) {
   return { ...guest, id: grantId("sample", guest.identity), paths };
 }
 
+/** The administrator's key with other words in its tokens. */
+const claiming = (claims: Partial<AdminClaims>): AdminKey => ({
+  ...TEST_ADMIN_KEY,
+  claims: { ...TEST_ADMIN_KEY.claims, ...claims },
+});
+
 const read = async (initdata: string | null, path: string): Promise<string> => {
   const guest = await sampleHandshake(http, initdata);
   return Buffer.from(await guest.resource(path)).toString();
@@ -84,8 +102,8 @@ describe("before the policies are installed", () => {
   });
 
   it("texts that are not shipped are refused with the reason", async () => {
-    const post = (path: string, body: unknown) =>
-      http.json("POST", `/kbs/v0/${path}`, body, { headers: { authorization: `Bearer ${TOKEN}` } });
+    const post = async (path: string, body: unknown) =>
+      http.json("POST", `/kbs/v0/${path}`, body, { headers: await asAdmin() });
     const text = base64url(utf8("package policy\ndefault allow := true\n"));
     const resource = await post("resource-policy", { policy: text });
     expect(resource.status).toBe(401);
@@ -231,7 +249,7 @@ describe("with Sealflow's policies", () => {
 
   it("a production policy never accepts simulated evidence, and the canary knows", async () => {
     const guest = await deploy("sf-j", "p1");
-    const production = new KbsAdmin({ url: server.url, caPem: server.caPem, token: TOKEN, mode: "production" });
+    const production = new KbsAdmin({ url: server.url, caPem: server.caPem, token: tokens, mode: "production" });
     await expect(production.canary()).rejects.toMatchObject({ code: "POLICIES" });
     await production.putPolicies();
     expect(await code(read(guest.initdata, guest.resource))).toBe("PolicyDeny");
@@ -249,8 +267,6 @@ describe("errors are Trustee's", () => {
     type: `https://github.com/confidential-containers/kbs/errors/${type}`,
     detail,
   });
-  const as = { authorization: `Bearer ${TOKEN}` };
-
   it("granted but absent", async () => {
     const guest = await deploy("sf-k", "p1");
     await admin.deleteResource(guest.resource);
@@ -268,7 +284,7 @@ describe("errors are Trustee's", () => {
       status: 401,
       body: body("TokenVerifierError", "Token Verifier error"),
     });
-    expect(await get("attestation-policy", as)).toMatchObject({
+    expect(await get("attestation-policy", await asAdmin())).toMatchObject({
       status: 404,
       body: body("PluginNotFound", "Plugin attestation-policy not found"),
     });
@@ -319,17 +335,35 @@ describe("errors are Trustee's", () => {
     expect((await attest(good)).body).toEqual(first.body);
   });
 
-  it("admin endpoints without the token", async () => {
-    const stranger = new KbsAdmin({ url: server.url, caPem: server.caPem, token: "another-token-of-16" });
-    await expect(stranger.checkAccess()).rejects.toMatchObject({ code: "NOT_ALLOWED", kbsType: "AdminAuthAccess" });
-    await expect(stranger.putResource("a/b/c", utf8("x"))).rejects.toMatchObject({
-      code: "NOT_ALLOWED",
-      kbsType: "AdminAuthInitialization",
-    });
+  it.each([
+    ["no token at all", ""],
+    ["a static password", "another-token-of-16"],
+    ["a token of another key", mintAdminToken(parseAdminKey(createAdminKey(), "other"), time)],
+    ["a token that has ended", mintAdminToken(TEST_ADMIN_KEY, time - 600_000)],
+    ["a token of another issuer", mintAdminToken(claiming({ issuer: "somebody" }), time)],
+    ["a token for another audience", mintAdminToken(claiming({ audience: "another-kbs" }), time)],
+  ])("admin endpoints refuse %s, and say what must agree", async (_what, token) => {
+    const stranger = new KbsAdmin({ url: server.url, caPem: server.caPem, token: () => token });
+    const refused = { code: "NOT_ALLOWED", message: expect.stringContaining("must have this admin key's public key") };
+    await expect(stranger.checkAccess()).rejects.toMatchObject({ ...refused, kbsType: "AdminAuthAccess" });
+    const plugin = { ...refused, kbsType: "AdminAuthInitialization" };
+    await expect(stranger.putResource("a/b/c", utf8("x"))).rejects.toMatchObject(plugin);
     await expect(stranger.deleteResource("a/b/c")).rejects.toMatchObject({ code: "NOT_ALLOWED" });
     await expect(stranger.putGrant("sealflow.grant.x", [])).rejects.toMatchObject({ code: "NOT_ALLOWED" });
     await expect(stranger.putPolicies()).rejects.toMatchObject({ code: "NOT_ALLOWED" });
     stranger.close();
+  });
+
+  it("a role without a rule for the path is told so, not that its token is bad", async () => {
+    const key = claiming({ role: "auditor" });
+    const auditor = new KbsAdmin({ url: server.url, caPem: server.caPem, token: adminTokens(key, () => time) });
+    await expect(auditor.putGrant("sealflow.grant.x", [])).rejects.toMatchObject({
+      code: "NOT_ALLOWED",
+      message: expect.stringMatching(
+        /role may not call this .*Role auditor not allowed.*Add the path to the role's rule/,
+      ),
+    });
+    auditor.close();
   });
 
   it("bad paths, missing values, too large bodies", async () => {
@@ -341,23 +375,23 @@ describe("errors are Trustee's", () => {
     await expect(admin.putReferenceValue("a:b", 1)).rejects.toMatchObject({ code: "BAD_REQUEST" });
     expect(await admin.referenceValue("sealflow.grant.unknown")).toBeUndefined();
     expect(await admin.deleteResource("a/b/unknown")).toBe(false);
-    expect((await get("reference-value/unknown", as)).body).toEqual(
+    expect((await get("reference-value/unknown", await asAdmin())).body).toEqual(
       body("RvpsError", expect.stringContaining("No reference value found for the given id")),
     );
-    expect((await get("resource-policy", as)).body).toEqual(["resource-policy"]);
+    expect((await get("resource-policy", await asAdmin())).body).toEqual(["resource-policy"]);
   });
 });
 
 describe("a KBS that cannot be used", () => {
   it("is told apart: down, not the pinned one", async () => {
-    const down = new KbsAdmin({ url: "https://127.0.0.1:1", caPem: server.caPem, token: TOKEN, timeoutMs: 500 });
+    const down = new KbsAdmin({ url: "https://127.0.0.1:1", caPem: server.caPem, token: tokens, timeoutMs: 500 });
     await expect(down.checkAccess()).rejects.toMatchObject({
       code: "DOWN",
       message: expect.stringContaining("sealflow dev"),
     });
     down.close();
     const other = await serveHttps(async () => new Response("[]"));
-    const mistaken = new KbsAdmin({ url: other.url, caPem: server.caPem, token: TOKEN });
+    const mistaken = new KbsAdmin({ url: other.url, caPem: server.caPem, token: tokens });
     await expect(mistaken.checkAccess()).rejects.toMatchObject({ code: "NOT_TRUSTED" });
     mistaken.close();
     await other.close();
@@ -374,7 +408,7 @@ describe("state", () => {
     const guest = await deploy("sf-l", "p1");
     const session = await sampleHandshake(http, guest.initdata);
     kbs.close();
-    kbs = createDevKbs({ dir, adminToken: TOKEN, now: () => time });
+    kbs = createDevKbs({ dir, admin: TEST_ADMIN, now: () => time });
     expect(await read(guest.initdata, guest.resource)).toBe("bundle of p1");
     expect(await code(session.resource(guest.resource))).toBe("ok");
     await expect(admin.canary()).resolves.toBeDefined();
@@ -389,7 +423,7 @@ describe("state", () => {
       const put = db.prepare("INSERT INTO kv VALUES ('repository', ?, ?)");
       let i = 0;
       setInterval(() => { put.run("a/b/" + i, Buffer.from(String(i))); process.stdout.write(i++ + "\\n"); }, 1);`;
-    createDevKbs({ dir: folder, adminToken: TOKEN }).close();
+    createDevKbs({ dir: folder, admin: TEST_ADMIN }).close();
     const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"] });
     let said = "";
     for await (const chunk of child.stdout) {
@@ -397,14 +431,10 @@ describe("state", () => {
       if (said.split("\n").length > 20) child.kill("SIGKILL");
     }
     const last = Number(said.trim().split("\n").at(-1));
-    const reopened = createDevKbs({ dir: folder, adminToken: TOKEN });
+    const reopened = createDevKbs({ dir: folder, admin: TEST_ADMIN });
+    const headers = { authorization: `Bearer ${await mintAdminToken(TEST_ADMIN_KEY, Date.now())}` };
     const del = (n: number) =>
-      reopened.handle(
-        new Request(`https://x/kbs/v0/resource/a/b/${n}`, {
-          method: "DELETE",
-          headers: { authorization: `Bearer ${TOKEN}` },
-        }),
-      );
+      reopened.handle(new Request(`https://x/kbs/v0/resource/a/b/${n}`, { method: "DELETE", headers }));
     for (let n = 0; n <= last; n++) expect((await del(n)).status).toBe(200);
     reopened.close();
     rmSync(folder, { recursive: true });
@@ -415,7 +445,7 @@ describe("state", () => {
     await admin.deleteResource("sf-m/step/gone");
     kbs.close();
     const bytes = readFileSync(join(dir, "kbs.db"));
-    kbs = createDevKbs({ dir, adminToken: TOKEN, now: () => time });
+    kbs = createDevKbs({ dir, admin: TEST_ADMIN, now: () => time });
     expect(bytes.includes(resourcePolicy().text)).toBe(true);
     expect(bytes.includes(attestationPolicy("development").text.slice(0, 300))).toBe(true);
     expect(bytes.includes("unique-deleted-secret")).toBe(false);

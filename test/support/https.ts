@@ -13,7 +13,7 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-async function certificates() {
+async function certificates(names: readonly string[]) {
   const validity = { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + DAY) };
   const caKeys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
@@ -31,14 +31,23 @@ async function certificates() {
     signingKey: caKeys.privateKey,
     signingAlgorithm: ALGORITHM,
     ...validity,
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])],
+    extensions: [
+      new x509.SubjectAlternativeNameExtension([
+        { type: "ip", value: "127.0.0.1" },
+        ...names.map((value) => ({ type: "dns" as const, value })),
+      ]),
+    ],
   });
   const key = x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
   return { caPem: `${ca.toString("pem")}\n`, cert: leaf.toString("pem"), key };
 }
 
-export async function serveHttps(handle: (request: Request) => Promise<Response>): Promise<TestServer> {
-  const { caPem, cert, key } = await certificates();
+/** @param names DNS names in its certificate, beside 127.0.0.1. */
+export async function serveHttps(
+  handle: (request: Request) => Promise<Response>,
+  names: readonly string[] = [],
+): Promise<TestServer> {
+  const { caPem, cert, key } = await certificates(names);
   const server = createServer({ cert, key }, (incoming, outgoing) => {
     const { method = "GET", url = "/" } = incoming;
     const headers = Object.entries(incoming.headers).map(([k, v]) => [k, String(v)] as [string, string]);

@@ -3,6 +3,7 @@ import { stringify } from "smol-toml";
 import { parse } from "../../../protocol/shape";
 import { PolicyError } from "../../errors";
 import { TRUSTEE_CONFIG_VERSIONS, type TrusteeConfigVersion } from "../../versions";
+import { ADMIN_CLAIMS, ADMIN_ENDPOINTS, type AdminClaims } from "../admin";
 import { insecurities, type Purpose } from "./insecure";
 import { CONFIG_SHAPES, type TrusteeConfig } from "./shape";
 
@@ -69,8 +70,8 @@ export interface BrokerConfigArgs {
   readonly tokenSigner: { readonly key: string; readonly certificate: string; readonly trustedRoot: string };
   /** PEM of the administrator's public key, on the server. */
   readonly adminPublicKey: string;
-  /** Checked in admin tokens from 0.21 on. */
-  readonly admin?: { readonly issuer?: string; readonly audience?: string; readonly role?: string };
+  /** Checked in admin tokens from 0.21 on. Default: what the provider puts into them. */
+  readonly admin?: Partial<AdminClaims>;
   readonly storage: { readonly type: "LocalFs"; readonly path: string } | { readonly type: "Postgres" };
   /** Where Intel's collateral comes from, for TDX. */
   readonly dcapCollateral?: string;
@@ -78,14 +79,10 @@ export interface BrokerConfigArgs {
   readonly gpu?: boolean;
 }
 
-/** Everything that the provider and the command line call; a role may do these and nothing else. */
-export const ADMIN_ENDPOINTS =
-  "^/kbs/v0/(resource|resource/.+|resource-policy|attestation-policy|reference-value(/.+)?)$";
-
 /** A configuration for production with safe choices everywhere. @throws PolicyError TRUSTEE_CONFIG. */
 export function brokerConfig(args: BrokerConfigArgs): string {
   const { version, sockets = ["0.0.0.0:8080"], tls, tokenSigner, storage, dcapCollateral, gpu } = args;
-  const admin = { issuer: "sealflow", audience: "KBS", role: "sealflow", ...args.admin };
+  const admin = { ...ADMIN_CLAIMS, ...args.admin };
   const keyUri = `file://${args.adminPublicKey}`;
   const adminTable =
     version === "0.20"

@@ -1,6 +1,6 @@
 /** A pipeline that is really deployed: relying party in this process, sealed images, grants, descriptor, manifests. */
 import { randomBytes } from "node:crypto";
-import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sealDataset } from "../../../owner/dataset";
@@ -24,6 +24,7 @@ import { type Dev, startDev } from "../../../relying-party/dev";
 import { HttpsClient } from "../../../relying-party/http/client";
 import { KbsAdmin } from "../../../relying-party/kbs-client";
 import { LedgerClient } from "../../../relying-party/ledger-client";
+import { devAdminTokens } from "../../support/admin-key";
 import { testRunnerLayer } from "./runner-layer";
 
 export interface StepSource extends Partial<Omit<StepPlan, "name" | "limits">> {
@@ -83,8 +84,7 @@ export async function deploy(
   const { connection } = dev;
   const root: Root = { secret: new Uint8Array(randomBytes(32)), generation: 1 };
   const facts = publicFacts(root, randomBytes(16).toString("hex"), "test");
-  const admin = readFileSync(join(home, "dev", "admin-token"), "utf8").trim();
-  const kbs = new KbsAdmin({ url: connection.kbsUrl, caPem: connection.caPem, token: admin });
+  const kbs = new KbsAdmin({ url: connection.kbsUrl, caPem: connection.caPem, token: devAdminTokens(home) });
   const ledger = new LedgerClient({
     url: connection.ledgerUrl,
     caPem: connection.caPem,
