@@ -4,7 +4,8 @@ import { SealflowError } from "../protocol/errors";
  * Append only. USAGE: arguments that do not fit. NOT_DEPLOYED: no pipeline connection of that name; run "up" first.
  * PARAMETERS: the parameter file is no JSON object. CONNECTION: a public connection file is damaged. NO_RUN: no run of
  * that name. NO_LOG: no such log. NO_WORKLOAD: the local backend has no workload for the pipeline. DEPLOYMENT: Pulumi
- * failed. KEY_TEXT: neither a key nor a file that holds one. EXISTS: init would overwrite files.
+ * failed. KEY_TEXT: neither a key nor a file that holds one. EXISTS: init would overwrite files. PREVIEW: what `diff` got
+ * is not the output of `pulumi preview --json`.
  */
 export type CliCode =
   | "USAGE"
@@ -16,5 +17,6 @@ export type CliCode =
   | "NO_WORKLOAD"
   | "DEPLOYMENT"
   | "KEY_TEXT"
-  | "EXISTS";
+  | "EXISTS"
+  | "PREVIEW";
 export class CliError extends SealflowError<CliCode> {}

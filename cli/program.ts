@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { attack } from "./commands/attack";
 import { cancel } from "./commands/cancel";
 import { dev } from "./commands/dev";
+import { diff } from "./commands/diff";
 import { fetch } from "./commands/fetch";
 import { init } from "./commands/init";
 import { initdataDifference, initdataDigestOf, initdataShow } from "./commands/initdata";
@@ -151,6 +152,9 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
   add("platforms", "where confidential pods may run: hardware, evidence, state; all about one of them")
     .argument("[platform]", "default: a table of all")
     .action((name: string | undefined, options) => act(options, (context) => platforms(context, name)));
+  add("diff", "what a previewed change means for those who trust the pipeline, as Markdown for a review")
+    .argument("<preview>", "output of pulumi preview --json; - for standard input")
+    .action((file: string, options) => act(options, (context) => diff(context, file)));
   add("pulumi", "Pulumi in the project's environment; exits with its code")
     .argument("[args...]", "after --")
     .passThroughOptions()
