@@ -7,8 +7,10 @@ import { diff } from "./commands/diff";
 import { fetch } from "./commands/fetch";
 import { init } from "./commands/init";
 import { initdataDifference, initdataDigestOf, initdataShow } from "./commands/initdata";
+import { keysBackup } from "./commands/keys-backup";
 import { keysExport } from "./commands/keys-export";
 import { keysNew } from "./commands/keys-new";
+import { keysRestore } from "./commands/keys-restore";
 import { logs } from "./commands/logs";
 import { open } from "./commands/open";
 import { platforms } from "./commands/platforms";
@@ -126,6 +128,22 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
   add("new", "a recipient's key pair; prints the public key", keys)
     .argument("<file>", "for the private key; made with mode 0600")
     .action((file: string, options) => act(options, (context) => keysNew(context, file)));
+  choice(
+    add(
+      "backup",
+      "a pipeline's root secret, sealed to recovery keys; reads it from Pulumi's state or its source",
+      keys,
+    ),
+  )
+    .requiredOption("--to <key...>", "recovery keys: 43 characters each, or the file of `keys new`")
+    .option("--out <file>", "default: <stack>-<pipeline>.backup.json here")
+    .action((options) => act(options, (context) => keysBackup(context, options)));
+  add("restore", "a backup's keys, for the next `up` of its stack", keys)
+    .argument("<backup>", "as `keys backup` wrote it")
+    .requiredOption("--key <file>", "the private recovery key")
+    .option("--out <file>", 'the root secret as a file of mode 0600, too: for `source: { kind: "file" }`')
+    .option("--check", "only see whether the backup opens")
+    .action((file: string, options) => act(options, (context) => keysRestore(context, file, options)));
   choice(add("export", "the key of one object, for another program. Whoever has it can read that object", keys))
     .addOption(new Option("--tink", "as a Google Tink keyset (JSON, cleartext)"))
     .option("--run <run>", "default: the newest")

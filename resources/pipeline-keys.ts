@@ -10,6 +10,8 @@ export interface PipelineKeysArgs {
   source?: pulumi.Input<KeySource>;
   /** Write run key and release key to `.sealflow/keys/<stack>/`, for this machine's user only. @default false */
   keyFiles?: pulumi.Input<boolean>;
+  /** Keys for trying things out: nothing reminds of a backup at each `up`. @default false */
+  disposable?: pulumi.Input<boolean>;
 }
 
 /** The root secret of one pipeline. Losing it loses everything that was sealed with it. */

@@ -88,7 +88,8 @@ function createKeys(
 ): PipelineKeys {
   const local = !environment.platform.confidential;
   const protect = local ? {} : { protect: true };
-  return new PipelineKeys(`${name}-keys`, { pipeline: plan.name, keyFiles: local }, childOf(parent, protect));
+  const keyArgs = { pipeline: plan.name, keyFiles: local, ...(local ? { disposable: true } : {}) };
+  return new PipelineKeys(`${name}-keys`, keyArgs, childOf(parent, protect));
 }
 
 /** Keys are one pipeline's: its name is part of its id. Known only when the keys are, so it is checked on the way. */

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { createRoot, formatRoot, KeyError, loadRoot, publicFacts } from "../../owner/keys";
+import { backedUp, readRestored, removeRestored } from "../../owner/backup";
+import { createRoot, formatRoot, KeyError, loadRoot, parseRoot, publicFacts } from "../../owner/keys";
 import type { Root } from "../../protocol/keys";
 import { isName } from "../../protocol/names";
 import { type KeySource, rootSource } from "../keys";
@@ -12,6 +13,8 @@ interface Inputs {
   stack: string;
   source?: KeySource;
   keyFiles?: boolean;
+  disposable?: boolean;
+  backup?: string;
 }
 
 interface Outputs {
@@ -45,6 +48,17 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
       optional: true,
       about: "Write the run key and the release key to .sealflow/keys/<stack>/, 0600. Default: false.",
     },
+    disposable: {
+      type: "boolean",
+      optional: true,
+      about: "Keys for trying things out: nothing reminds of a backup. Default: false.",
+    },
+    backup: {
+      type: "string",
+      optional: true,
+      computed: true,
+      about: "Fingerprint of the root of which `sealflow keys backup` made a backup.",
+    },
   },
   outputs: {
     pipeline: { type: "string", stable: true, about: "Name of the pipeline." },
@@ -64,7 +78,7 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
     keyFiles: { type: "boolean", about: "Whether the key files were found as they should be." },
   },
 
-  async check(_context, news) {
+  async check(context, news, olds) {
     const failures: Failure[] = [];
     for (const property of ["pipeline", "stack"] as const) {
       const value = news[property];
@@ -74,15 +88,29 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
       }
     }
     failures.push(...sourceProblems(news.source));
-    return { failures };
+    const { stack, pipeline, disposable } = news;
+    if (failures.length > 0 || stack === undefined || pipeline === undefined) return { failures };
+    const backup = backedUp({ home: context.home, stack, pipeline }) ?? olds?.backup;
+    if (olds && backup === undefined && disposable !== true) context.log.warn(NO_BACKUP);
+    return { computed: backup === undefined ? {} : { backup } };
   },
 
   async create(context, inputs) {
     const external = inputs.source !== undefined && inputs.source.kind !== "state";
+    const restored = readRestored(place(context, inputs));
     const root = external
       ? loadRoot(rootSource(context, inputs.source, undefined), { env: context.env })
-      : createRoot(randomBytes(32));
-    const facts = publicFacts(root, randomBytes(16).toString("hex"), inputs.pipeline);
+      : restored
+        ? parseRoot(restored.root, "restored root")
+        : createRoot(randomBytes(32));
+    const facts = publicFacts(root, restored?.stackUuid ?? randomBytes(16).toString("hex"), inputs.pipeline);
+    if (restored && facts.pipelineUid !== restored.pipelineUid) {
+      throw new KeyError(
+        "KEY_OTHER",
+        `the restored keys are of pipeline ${restored.pipelineUid.slice(0, 12)}, and the root that \`source\` names is another. ` +
+          "Put the restored root there (`sealflow keys restore --out <file>`)",
+      );
+    }
     if (inputs.keyFiles) writeRoleKeys(place(context, inputs), root);
     const outputs: Outputs = {
       pipeline: inputs.pipeline,
@@ -96,6 +124,10 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
       root: external ? "" : formatRoot(root),
       keyFiles: inputs.keyFiles === true,
     };
+    if (restored) {
+      context.log.info(`adopted the restored keys of ${inputs.pipeline}: the same pipeline as before`);
+      removeRestored(place(context, inputs));
+    }
     return { id: facts.pipelineUid, outputs };
   },
 
@@ -123,6 +155,10 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
     }
   },
 };
+
+const NO_BACKUP =
+  "these keys have no backup: whoever loses Pulumi's state or the root loses what was sealed. " +
+  "Run `sealflow keys new recovery.jwk`, keep that file elsewhere, then `sealflow keys backup --to <its public key>`";
 
 const place = (context: Context, { stack, pipeline }: Inputs) => ({ home: context.home, stack, pipeline });
 

@@ -1,0 +1,87 @@
+/** docs/ci.md: the two scripts of examples/ci in a project, as a CI job runs them. */
+import { execFile } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import * as path from "node:path";
+import { ok, sealflow } from "../support/cli";
+import { createProject, type Project } from "../support/project";
+
+jest.setTimeout(420_000);
+
+const CHECKOUT = path.resolve(__dirname, "../..");
+const PROGRAM = `
+const { ConfidentialPipeline, dataset, image, localEnvironment, pipeline } = require("sealflow");
+const args = JSON.parse(require("fs").readFileSync(__dirname + "/args.json", "utf8"));
+const p = pipeline("spam");
+const rows = p.input("rows", "jsonl");
+const count = p.step("count", { image: image.folder("./count"), command: ["node", "/app/count.js"],
+  inputs: { rows }, outputs: { report: "json" }, ...args });
+p.release({ report: count.report });
+new ConfidentialPipeline("spam", { spec: p.toJSON(), inputs: { rows: dataset.file("rows.jsonl") }, environment: localEnvironment() });
+`;
+
+let project: Project;
+beforeAll(async () => {
+  project = createProject(PROGRAM);
+  project.write("count/count.js", "// counts\n");
+  project.write("rows.jsonl", "{}\n");
+  project.write("stacks/args.json", "{}");
+  for (const script of ["preview.sh", "drift.sh"]) {
+    copyFileSync(path.join(CHECKOUT, "examples/ci", script), path.join(project.dir, script));
+  }
+  // As npm links a package's command; npx finds it there.
+  mkdirSync(path.join(project.dir, "node_modules/.bin"));
+  symlinkSync(path.join(CHECKOUT, "bin/sealflow.js"), path.join(project.dir, "node_modules/.bin/sealflow"));
+  await ok(project, ["dev", "--detach"]);
+});
+afterAll(async () => {
+  await sealflow(project, ["dev", "--stop"]);
+  project.remove();
+});
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const script = (file: string, args: string[], env: NodeJS.ProcessEnv): Promise<Ended> =>
+  new Promise((resolve) => {
+    const options = { cwd: project.dir, env: { ...process.env, ...env }, maxBuffer: 1 << 26 };
+    execFile(path.join(project.dir, file), args, options, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
+    );
+  });
+
+it("a deployed stack has no drift; a change is told as a comment and found as drift", async () => {
+  await ok(project, ["up", "--stack", "dev"]);
+  expect((await script("drift.sh", [], { STACK: "dev" })).code).toBe(0);
+
+  project.write("stacks/args.json", JSON.stringify({ trustProgram: "tried out on a laptop" }));
+  const told = await script("preview.sh", ["comment.md"], { STACK: "dev" });
+  expect(told).toMatchObject({ code: 0 });
+  expect(project.read("comment.md")).toContain("`spam-count: trustProgram`: OFF");
+  expect(told.stdout.trim()).toBe(readFileSync(path.join(project.dir, "comment.md"), "utf8").trim());
+  expect((await script("drift.sh", [], { STACK: "dev" })).code).not.toBe(0);
+});
+
+it("a change that breaks a rule of production fails, with the rule in the comment", async () => {
+  await project.ok(["stack", "init", "prod"]);
+  const { code } = await script("preview.sh", ["comment.md"], { STACK: "prod" });
+  expect(code).not.toBe(0);
+  expect(project.read("comment.md")).toMatch(
+    /### Rules that this change breaks[\s\S]*sealflow-no-waivers-in-production/,
+  );
+});
+
+it("refuses to run beside the root secret", async () => {
+  const { code, stderr } = await script("preview.sh", [], { STACK: "dev", SEALFLOW_ROOT: "x" });
+  expect(code).toBe(1);
+  expect(stderr).toContain("take it out of this job");
+});
+
+it("a program that does not start is told in the comment, too", async () => {
+  project.write("stacks/args.json", JSON.stringify({ colour: "red" }));
+  const { code } = await script("preview.sh", ["comment.md"], { STACK: "dev" });
+  expect(code).not.toBe(0);
+  expect(project.read("comment.md")).toContain("**The preview failed");
+});
