@@ -9,7 +9,8 @@ export {
   localEnvironment,
 } from "./components/environment";
 export { ConfidentialPipeline, type ConfidentialPipelineArgs } from "./components/pipeline/confidential-pipeline";
-export { LocalPlatform, type LocalPlatformArgs, type Platform } from "./components/platform/local-platform";
+export { LocalPlatform, type LocalPlatformArgs } from "./components/platform/local-platform";
+export type { GuestImage, Platform } from "./components/platform/platform";
 export {
   RelyingParty,
   type RelyingPartyArgs,

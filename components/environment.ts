@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Backend } from "./backend/backend";
 import { localBackend } from "./backend/local-backend";
-import { LocalPlatform, type LocalPlatformArgs, type Platform } from "./platform/local-platform";
+import { LocalPlatform, type LocalPlatformArgs } from "./platform/local-platform";
+import type { Platform } from "./platform/platform";
 import { RelyingParty, type RelyingPartyOutputs } from "./relying-party/relying-party";
 import { EncryptedStorage, type EncryptedStorageArgs } from "./storage/encrypted-storage";
 
@@ -39,11 +40,11 @@ export function environment(args: EnvironmentArgs): Environment {
 
 /** Everything on this machine: simulated guests, relying party by `npx sealflow dev`, objects in `.sealflow/`. */
 export function localEnvironment(name = "local", args: LocalEnvironmentArgs = {}): Environment {
-  const { trustPrograms } = args;
+  const { storage, ...platform } = args;
   return environment({
-    platform: new LocalPlatform(`${name}-platform`, trustPrograms === undefined ? {} : { trustPrograms }),
+    platform: new LocalPlatform(`${name}-platform`, platform),
     relyingParty: new RelyingParty(`${name}-relying-party`),
-    storage: new EncryptedStorage(`${name}-storage`, args.storage),
+    storage: new EncryptedStorage(`${name}-storage`, storage),
     backend: "local",
   });
 }

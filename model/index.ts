@@ -1,6 +1,7 @@
 export { checkSpec, validateSpec } from "./check";
 export { type DefinedStep, defineStep, type InputFormats, type StepChanges, type StepDefinition } from "./define-step";
 export { ModelError, type Problem, type ProblemCode, problemText, SpecError } from "./errors";
+export type { GuestSettings, ImageSettings, RegistryMirror } from "./guest-settings";
 export type { AnyHandle, AnyOutput, Handle } from "./handle";
 export { type Outputs, type Pipeline, pipeline, type ReleaseOptions, type StepOptions } from "./pipeline";
 export {

@@ -22,6 +22,7 @@ export { type PolicyCode, PolicyError } from "./errors";
 export { imagePolicy, type RegistryLogin, registryCredentials, type SignedScope } from "./guest/image-policy";
 export type { ImageSettings, RegistryMirror } from "./guest/image-settings";
 export { openSealedSecret, type SealedSecretArgs, sealingJwk, sealSecret } from "./guest/sealed-secret";
+export { type GuestBuild, guestBuild, guestPaths } from "./guest/settings";
 export { type GuestConfigArgs, guestConfig } from "./guest-config";
 export { checkBudget, INITDATA_BUDGETS, type InitdataBudget } from "./initdata/budget";
 export { initdataClaims } from "./initdata/claims";
@@ -107,13 +108,14 @@ const ANY_RESOURCE = "any/step/any";
  * Digest of everything in a step's initdata that is not its own: policy rules and constants, aa.toml, cdh.toml. Part of
  * programId, so a guest of other rules or of another KBS is another program.
  */
-export function guestDigest(args: GuestConfigArgs): string {
+export function guestDigest(args: GuestConfigArgs & { readonly debug?: boolean }): string {
   const { aa, cdh } = guestConfig(args);
+  const { debug = false } = args;
   return jcsDigest({
     v: 1,
     aa,
     cdh,
     rules: agentRules(),
-    data: policyDataOf({ imageReference: ANY_IMAGE, resource: ANY_RESOURCE }),
+    data: policyDataOf({ imageReference: ANY_IMAGE, resource: ANY_RESOURCE, ...(debug ? { debug } : {}) }),
   });
 }

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { GuestSettings } from "../model";
 
 export interface WorkloadStep {
   /** Path of the step's bundle in the key broker: `id` of its StepIdentity. */
@@ -24,6 +25,8 @@ export interface LocalWorkloadArgs {
   tee: string;
   runtimeClass: string;
   steps: Record<string, WorkloadStep>;
+  /** As the steps' StepIdentity has it. @default none */
+  guest?: GuestSettings;
 }
 
 /** Job manifests of a pipeline for the simulated node. Public: they hold names, limits and digests. */

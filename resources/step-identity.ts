@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { GuestSettings } from "../model";
 import type { KeysReference } from "./keys-reference";
 import type { AtRelyingParty } from "./relying-party-reference";
 
@@ -50,6 +51,8 @@ export interface StepIdentityArgs extends AtRelyingParty {
   recipients?: Record<string, string>;
   /** Kind of guest that gets the keys. `sample` is the simulated one. */
   tee: string;
+  /** How the platform's guests are set up. @default none */
+  guest?: GuestSettings;
 }
 
 /** What one step is allowed to be: bundle, image key and grant in the key broker. Replaced on every change. */

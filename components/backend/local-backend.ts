@@ -3,7 +3,7 @@ import { LocalWorkload, type WorkloadStep } from "../../resources/local-workload
 import type { SealedImage } from "../../resources/sealed-image";
 import type { StepIdentity } from "../../resources/step-identity";
 import { childOf } from "../options";
-import type { Scope } from "../pipeline/parts";
+import { guestOf, type Scope } from "../pipeline/parts";
 import type { Backend, DeployedParts } from "./backend";
 
 /** The simulated node on this machine, started by `sealflow run`. */
@@ -34,7 +34,7 @@ function createWorkload(
   const { tee, runtimeClass } = args.environment.platform;
   const workload = new LocalWorkload(
     `${name}-workload`,
-    { pipeline: plan.name, tee, runtimeClass, steps: Object.fromEntries(steps) },
+    { pipeline: plan.name, tee, runtimeClass, steps: Object.fromEntries(steps), ...guestOf(args) },
     childOf(parent, { dependsOn: version }),
   );
   return workload.digest;

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { compilePlan, type FileDataset, type Plan, problemText, validateSpec } from "../../model";
 import { SealedDataset } from "../../resources/sealed-dataset";
+import { platformProblems } from "../platform/platform";
 import type { ConfidentialPipelineArgs } from "./confidential-pipeline";
 
 /** Raw 32-byte key in base64url. */
@@ -17,6 +18,7 @@ export function checkPlan(name: string, args: ConfidentialPipelineArgs): Plan {
   const plan = trusting(compilePlan(args.spec), args.environment.platform.trustPrograms);
   const more = [...inputProblems(plan, args), ...imageProblems(plan, args), ...recipientProblems(plan, args)];
   more.push(...args.environment.backend.problems(args.environment, plan));
+  more.push(...platformProblems(args.environment.platform));
   if (more.length > 0) throw new pulumi.RunError(more.map((problem) => `${title}: ${problem}`).join("\n"));
   return plan;
 }

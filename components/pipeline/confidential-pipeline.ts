@@ -6,6 +6,7 @@ import type { SealedDataset } from "../../resources/sealed-dataset";
 import type { SealedImage } from "../../resources/sealed-image";
 import type { Environment } from "../environment";
 import { childOf } from "../options";
+import { platformWarnings } from "../platform/platform";
 import { checkPlan } from "./check";
 import { createIdentities, createVersion, type Scope, sealDatasets, sealImages } from "./parts";
 
@@ -51,6 +52,7 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     super("sealflow:index:ConfidentialPipeline", name, {}, opts);
     const plan = checkPlan(name, args);
     sayWaivers(plan, this);
+    for (const text of platformWarnings(args.environment.platform)) pulumi.log.warn(text, this);
     const keys = args.keys ?? createKeys(name, plan, args, this);
     const { reference } = args.environment.relyingParty;
     const at = reference ? { relyingParty: reference } : {};

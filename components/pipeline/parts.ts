@@ -1,7 +1,7 @@
 /** The resources of one pipeline, kind by kind. They render and wire; nothing is computed that is secret. */
 import * as path from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
-import type { ImageSource, Plan, PlanStep } from "../../model";
+import type { GuestSettings, ImageSource, Plan, PlanStep } from "../../model";
 import type { KeysReference } from "../../resources/keys-reference";
 import { PipelineVersion } from "../../resources/pipeline-version";
 import type { AtRelyingParty } from "../../resources/relying-party-reference";
@@ -80,6 +80,7 @@ export function createIdentities(
         limits: step.limits,
         image: image.facts,
         tee: args.environment.platform.tee,
+        ...guestOf(args),
         ...optional(step),
         ...readDatasets(step, datasets),
         ...namedRecipients(step, args),
@@ -90,6 +91,12 @@ export function createIdentities(
     return [step.name, identity];
   });
   return Object.fromEntries(identities);
+}
+
+/** The platform's guest settings, unless there are none. */
+export function guestOf({ environment }: ConfidentialPipelineArgs): { guest?: GuestSettings } {
+  const { guest = {} } = environment.platform;
+  return Object.keys(guest).length > 0 ? { guest } : {};
 }
 
 /** Defaults stay out of the state. */

@@ -1,16 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-
-/** Where confidential pods run, as far as steps and their Jobs need to know. */
-export interface Platform extends pulumi.ComponentResource {
-  /** Kind of guest that keys are granted to; `sample` is the simulated one. */
-  readonly tee: string;
-  /** Runtime class of the Jobs. */
-  readonly runtimeClass: string;
-  /** Whether hardware keeps the operator out. */
-  readonly confidential: boolean;
-  /** Why every step may run without isolation from the runner; undefined: only steps that say so themselves. */
-  readonly trustPrograms?: string | undefined;
-}
+import type { GuestSettings } from "../../model";
+import type { Platform } from "./platform";
 
 export interface LocalPlatformArgs {
   /**
@@ -18,6 +8,10 @@ export interface LocalPlatformArgs {
    * step's identity, shown in previews, receipts and reports. @default steps are isolated, or refuse to run
    */
   trustPrograms?: string;
+  /** Why guests let the host read their logs and run commands in them. @default they do not */
+  debug?: string;
+  /** How guests pull images, and what else they may read. @default as Sealflow seals them */
+  guest?: Omit<GuestSettings, "debug">;
 }
 
 /**
@@ -29,6 +23,7 @@ export class LocalPlatform extends pulumi.ComponentResource implements Platform 
   readonly runtimeClass: string;
   readonly confidential: boolean;
   readonly trustPrograms?: string | undefined;
+  readonly guest: GuestSettings;
 
   constructor(name: string, args: LocalPlatformArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("sealflow:index:LocalPlatform", name, {}, opts);
@@ -36,6 +31,7 @@ export class LocalPlatform extends pulumi.ComponentResource implements Platform 
     this.runtimeClass = "sealflow-simulated";
     this.confidential = false;
     this.trustPrograms = args.trustPrograms;
+    this.guest = { ...args.guest, ...(args.debug === undefined ? {} : { debug: args.debug }) };
     this.registerOutputs({ tee: this.tee, runtimeClass: this.runtimeClass, confidential: this.confidential });
   }
 }

@@ -3,7 +3,8 @@
  * program → programId → initdata → identity → keys → bundle → KBS resources and grant. Deterministic: same arguments,
  * same bytes, so it can be repeated at any time and nothing secret needs to be kept.
  */
-import { grantId, grantValue, guestDigest, stepGuest } from "../../policy";
+import type { GuestSettings } from "../../model";
+import { grantId, grantValue, guestBuild, guestDigest, guestPaths, stepGuest } from "../../policy";
 import { base64url, utf8 } from "../../protocol/bytes";
 import { rawPublic } from "../../protocol/crypto";
 import { jwsDigest, signJws } from "../../protocol/jws";
@@ -40,6 +41,8 @@ export interface DeriveStepOptions {
   readonly datasets: Readonly<Record<string, string>>;
   /** Recipient name → raw X25519 key; must have `owner`. */
   readonly recipients: Readonly<Record<string, string>>;
+  /** The platform's; default: none. */
+  readonly guest?: GuestSettings | undefined;
 }
 
 export interface DerivedStep {
@@ -77,6 +80,7 @@ export async function deriveStep(options: DeriveStepOptions): Promise<DerivedSte
     caPem: connection.caPem,
     imageReference: image.reference,
     resource,
+    ...guestBuild(options.guest),
   });
   const signingSeed = stepSigningSeed(root, pipelineUid, step.name, guest.identity);
   const parameters = parameterSeed(root, pipelineUid, step.name);
@@ -111,7 +115,10 @@ export async function deriveStep(options: DeriveStepOptions): Promise<DerivedSte
       { path: resource, bytes: utf8(token) },
       { path: keyPath, bytes: kek(root, image.kekId) },
     ],
-    grant: { id: grantId(tee, guest.identity), value: grantValue({ paths: [resource, keyPath], tee }) },
+    grant: {
+      id: grantId(tee, guest.identity),
+      value: grantValue({ paths: grantedPaths(resource, keyPath, options.guest), tee }),
+    },
     resource,
     annotation: guest.annotation,
     descriptorStep: {
@@ -129,8 +136,16 @@ export async function deriveStep(options: DeriveStepOptions): Promise<DerivedSte
   };
 }
 
+/** Everything that the guest of a step may read. */
+export const grantedPaths = (bundle: string, imageKey: string, guest: GuestSettings | undefined): string[] => [
+  ...new Set([bundle, imageKey, ...guestPaths(guest)]),
+];
+
 /** The program as programId covers it: exact, with every default written out. @throws StepError, ProtocolError SHAPE. */
-export function programOf({ pipelineUid, step, image, connection, recipients }: DeriveStepOptions): Program {
+export function programOf(options: DeriveStepOptions): Program {
+  const { pipelineUid, step, image, connection, recipients } = options;
+  const { images, debug } = guestBuild(options.guest);
+  const guest = { kbsUrl: connection.kbsUrl, caPem: connection.caPem, ...(images ? { images } : {}), debug };
   const problems: string[] = [];
   if (!recipients.owner) problems.push("recipients: owner is missing");
   const releases = step.releases.map(({ output, as, recipients: names = [] }) => {
@@ -162,7 +177,7 @@ export function programOf({ pipelineUid, step, image, connection, recipients }: 
     releases,
     limits: step.limits,
     image: image.digest.replace(/^sha256:/, ""),
-    guest: guestDigest({ kbsUrl: connection.kbsUrl, caPem: connection.caPem }),
+    guest: guestDigest(guest),
     egress: step.egress ?? false,
     exitClass: step.exitClass ?? "visible",
     ...waivers(step),

@@ -3,25 +3,10 @@
  * initdata and of programId, so a guest with other settings is another identity.
  */
 import { stringify } from "smol-toml";
+import type { ImageSettings, RegistryMirror } from "../../model/guest-settings";
 import { PolicyError } from "../errors";
 
-export interface RegistryMirror {
-  /** Registry or path below it, such as `docker.io/library`. */
-  readonly prefix: string;
-  /** Where to pull from, in this order, before the registry itself. TLS always. */
-  readonly mirrors: readonly string[];
-}
-
-export interface ImageSettings {
-  /** Which images may run: `kbs:///repository/type/tag` of a policy made by `imagePolicy`. */
-  readonly securityPolicyUri?: string;
-  /** Registry credentials: `kbs:///repository/type/tag` of a file made by `registryCredentials`. */
-  readonly credentialsUri?: string;
-  readonly mirrors?: readonly RegistryMirror[];
-  readonly proxy?: { readonly https?: string; readonly http?: string; readonly noProxy?: string };
-  /** CAs of private registries, PEM. */
-  readonly extraRoots?: readonly string[];
-}
+export type { ImageSettings, RegistryMirror } from "../../model/guest-settings";
 
 const KBS_URI = /^kbs:\/\/\/[A-Za-z0-9_-][\w.-]*\/[A-Za-z0-9_-][\w.-]*\/[A-Za-z0-9_-][\w.-]*$/;
 const HOST_PATH = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(\/[a-z0-9._-]+)*$/;

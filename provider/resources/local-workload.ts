@@ -1,6 +1,7 @@
 import { readdirSync, rmSync } from "node:fs";
 import * as path from "node:path";
-import { renderJob, stepGuest } from "../../policy";
+import type { GuestSettings } from "../../model";
+import { guestBuild, renderJob, stepGuest } from "../../policy";
 import { jcsDigest } from "../../protocol/canonical";
 import type { Program } from "../../protocol/messages";
 import { isName } from "../../protocol/names";
@@ -28,6 +29,7 @@ interface Inputs {
   tee: Tee;
   runtimeClass: string;
   steps: Record<string, Step>;
+  guest?: GuestSettings;
   relyingPartyDigest?: string;
 }
 
@@ -46,6 +48,7 @@ export const localWorkload: Definition<Inputs, Outputs> = {
     tee: { type: "string", about: "Kind of guest; `sample` is the simulated one." },
     runtimeClass: { type: "string", about: "Runtime class of the Jobs." },
     steps: { type: "object", about: "Step to {resource, identity, reference, limits, resources, backoff, after}." },
+    guest: { type: "object", optional: true, about: "As the steps' StepIdentity has it. Default: none." },
     relyingPartyDigest: relyingPartyDigestField,
   },
   outputs: {
@@ -103,7 +106,7 @@ function render(context: Context, inputs: Inputs): Record<string, string> {
   const steps: Record<string, object> = {};
   for (const [name, step] of Object.entries(inputs.steps)) {
     const { resource, reference: imageReference, limits, resources, backoff, after } = step;
-    const guest = stepGuest({ tee, kbsUrl, caPem, imageReference, resource });
+    const guest = stepGuest({ tee, kbsUrl, caPem, imageReference, resource, ...guestBuild(inputs.guest) });
     if (guest.identity !== step.identity) {
       const remedy = "Run `pulumi up` again; if it stays, run `pulumi refresh` first";
       throw new ProviderError(

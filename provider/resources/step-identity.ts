@@ -1,10 +1,12 @@
-import { type DerivedStep, deriveStep, type StepPlan } from "../../owner/step";
-import { grantId, grantValue } from "../../policy";
+import type { GuestSettings } from "../../model";
+import { type DerivedStep, deriveStep, grantedPaths, type StepPlan } from "../../owner/step";
+import { grantId, grantValue, guestBuild, guestPaths, PolicyError, stepGuest } from "../../policy";
 import { jcs } from "../../protocol/canonical";
+import { sha256hex } from "../../protocol/crypto";
 import { namespaceOf } from "../../protocol/keys";
 import { limits, type Program } from "../../protocol/messages";
 import { envMap, inputs, name, outputs, reason } from "../../protocol/messages/common";
-import { imageKeyPath } from "../../protocol/names";
+import { bundlePath, imageKeyPath } from "../../protocol/names";
 import { TEES, type Tee } from "../../protocol/rcar";
 import { list, literal, text } from "../../protocol/shape";
 import { type KeysInput, keysField, openKeys } from "../keys";
@@ -18,7 +20,8 @@ import {
   withRelyingParty,
 } from "../relying-party";
 import type { Context } from "../server/context";
-import type { Definition } from "../server/definition";
+import type { Definition, Failure } from "../server/definition";
+import { ProviderError } from "../server/errors";
 import { shapeFailures } from "../shapes";
 import { removeIdentity, retire, runningPrograms } from "../version/retired";
 import { isLive, keepLive } from "./live";
@@ -40,6 +43,7 @@ interface Inputs extends AtRelyingParty {
   datasets?: Record<string, string>;
   recipients?: Record<string, string>;
   tee: Tee;
+  guest?: GuestSettings;
   relyingPartyDigest?: string;
 }
 
@@ -89,6 +93,11 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     datasets: { type: "object", optional: true, about: "Pipeline input to dataset id, for the inputs it reads." },
     recipients: { type: "object", optional: true, about: "Recipient name to X25519 key, beside the owner." },
     tee: { type: "string", about: "Kind of guest that gets the keys; `sample` is the simulated one." },
+    guest: {
+      type: "object",
+      optional: true,
+      about: "How the platform's guests are set up: {initdataCarrier, images, reads, debug}. Default: none.",
+    },
     relyingParty: relyingPartyField,
     relyingPartyDigest: relyingPartyDigestField,
   },
@@ -102,8 +111,8 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
 
   async check(context, news, olds, pending) {
     if (news.image && news.keys) keepLive(imageKeyPath(namespaceOf(news.keys.fingerprint), news.image.kekId));
-    const failures = shapeFailures(news, SHAPES);
     const digest = relyingPartyDigest({ context, news, pending }, olds?.relyingPartyDigest);
+    const failures = [...shapeFailures(news, SHAPES), ...guestFailures(context, news, pending)];
     return { computed: { relyingPartyDigest: digest }, failures };
   },
 
@@ -123,7 +132,7 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
   /** Grants can be read back; resources cannot. A missing or emptied grant counts as a missing identity. */
   async read(context, { inputs, outputs, id }) {
     const image = imageKeyPath(namespaceOf(inputs.keys.fingerprint), inputs.image.kekId);
-    const want = grantValue({ paths: [id, image], tee: inputs.tee });
+    const want = grantValue({ paths: grantedPaths(id, image, inputs.guest), tee: inputs.tee });
     const found = await withRelyingParty(context, inputs, ({ kbs }) =>
       kbs.referenceValue(grantId(inputs.tee, outputs.identity)),
     );
@@ -149,6 +158,35 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
   },
 };
 
+/**
+ * What would be found out in the middle of an update: guest settings that do not fit, and initdata that its carrier would
+ * cut. Sizes do not depend on values, so what is not known yet is stood in for.
+ */
+function guestFailures(context: Context, news: Partial<Inputs>, pending: ReadonlySet<string>): Failure[] {
+  const { tee, guest, image, step = "", keys } = news;
+  if (tee === undefined || pending.has("guest") || pending.has("relyingParty") || !TEES.includes(tee)) return [];
+  const digest = sha256hex(step);
+  const ns = namespaceOf(keys?.fingerprint ?? digest);
+  try {
+    guestPaths(guest);
+    const { kbsUrl, caPem } = needConnection(context, news.relyingParty);
+    stepGuest({
+      tee,
+      kbsUrl,
+      caPem,
+      imageReference: image?.reference ?? `${ns}.sealflow.local/${step}-${digest.slice(0, 8)}@sha256:${digest}`,
+      resource: bundlePath(ns, sha256hex(digest)),
+      ...guestBuild(guest),
+    });
+    return [];
+  } catch (error) {
+    // A machine without the relying party's addresses takes what was deployed.
+    if (error instanceof ProviderError && error.code === "RELYING_PARTY_UNKNOWN") return [];
+    if (!(error instanceof PolicyError)) throw error;
+    return [{ property: "guest", reason: error.message }];
+  }
+}
+
 function derive(context: Context, inputs: Inputs): Promise<DerivedStep> {
   const { root, facts } = openKeys(context, inputs.keys);
   const step: StepPlan = {
@@ -173,5 +211,6 @@ function derive(context: Context, inputs: Inputs): Promise<DerivedStep> {
     tee: inputs.tee,
     datasets: inputs.datasets ?? {},
     recipients: { ...inputs.recipients, owner: facts.releaseKey },
+    guest: inputs.guest,
   });
 }

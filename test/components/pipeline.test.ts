@@ -11,6 +11,7 @@ import {
   localEnvironment,
   type PipelineSpec,
   pipeline,
+  RelyingParty,
 } from "../../index";
 
 interface Registered {
@@ -256,5 +257,74 @@ describe("wrong arguments are all listed at once", () => {
 
   it("the local platform never calls itself confidential", () => {
     expect(new LocalPlatform("p").confidential).toBe(false);
+  });
+});
+
+describe("a platform of hardware", () => {
+  const CONFIDENTIAL = { tee: "snp", runtimeClass: "kata-qemu-snp", confidential: true };
+  const stock = (acknowledgeStockGuestImage?: string) => ({
+    guestImage: { defaultPolicy: "stock" as const, acknowledgeStockGuestImage },
+  });
+  const backend: Backend = {
+    kind: "other",
+    problems: () => [],
+    reference: () => undefined,
+    createWorkload: () => pulumi.output(true),
+  };
+  const on = (name: string, platform: object) => {
+    const env = environment({
+      platform: Object.assign(new LocalPlatform(`${name}-platform`), CONFIDENTIAL, platform),
+      relyingParty: new RelyingParty(`${name}-party`, { reference: REFERENCE }),
+      storage: new EncryptedStorage(`${name}-storage`),
+      backend,
+    });
+    return () => new ConfidentialPipeline(name, args({ environment: env }));
+  };
+  const REFERENCE = { kbsUrl: "https://kbs:1", ledgerUrl: "https://l:1", caPem: "ca", ledgerKey: "key" };
+  const DENY = { guestImage: { defaultPolicy: "deny" as const } };
+
+  it.each([
+    [
+      "that boots open without initdata",
+      "stock",
+      stock(),
+      /guest image of snp: marked "stock".*acknowledgeStockGuestImage/,
+    ],
+    ["whose reason for that says nothing", "short", stock("ok"), /marked "stock"/],
+    ["that does not say what it does then", "silent", {}, /does not say what guests do.*guestImage/],
+    [
+      "with logs and exec",
+      "debug",
+      { ...DENY, guest: { debug: "looking into it" } },
+      /guest\.debug opens guests of snp/,
+    ],
+    ["that is simulated in truth", "sample", { tee: "sample" }, /simulated guests protect nothing/],
+  ])("%s is refused, before anything is registered", (_what, name, platform, message) => {
+    expect(on(name, platform)).toThrow(message);
+    expect(registered.filter((r) => r.custom)).toEqual([]);
+  });
+
+  it("with a reason for a stock image says so at every preview", async () => {
+    await settle(on("known", stock("tests of the image come in May"))());
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/guest image of snp is stock.*tests of the image come in May/),
+    );
+  });
+
+  it("hands its guest settings and the relying party to everything that needs them", async () => {
+    const guest = { initdataCarrier: "ec2", images: { proxy: { https: "http://proxy:1" } } };
+    await settle(on("handed", { ...DENY, guest })());
+    expect(named("handed-first")?.inputs).toMatchObject({ guest, relyingParty: REFERENCE });
+    for (const name of ["handed-mails-data", "handed-first-image", "handed-version"]) {
+      expect(named(name)?.inputs.relyingParty).toEqual(REFERENCE);
+    }
+  });
+
+  it("on this machine debugging is allowed, told, and part of every step", async () => {
+    const env = localEnvironment("debugged", { debug: "looking for a fault" });
+    await settle(new ConfidentialPipeline("debugged", args({ environment: env })));
+    expect(named("debugged-first")?.inputs.guest).toEqual({ debug: "looking for a fault" });
+    expect(named("debugged-workload")?.inputs.guest).toEqual({ debug: "looking for a fault" });
+    expect(warnings).toContainEqual(expect.stringContaining("run commands in them: looking for a fault"));
   });
 });

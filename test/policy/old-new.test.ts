@@ -6,9 +6,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBundle } from "../../guest/bundle";
+import type { GuestSettings } from "../../model";
 import { type DerivedStep, type DeriveStepOptions, deriveStep, type StepPlan } from "../../owner/step";
 import { parseInitdataAnnotation, renderJob, stepGuest } from "../../policy";
-import { base64url } from "../../protocol/bytes";
+import { base64url, utf8 } from "../../protocol/bytes";
 import { publicKey } from "../../protocol/crypto";
 import { verifyJws } from "../../protocol/jws";
 import { fingerprint, kekId, namespaceOf } from "../../protocol/keys";
@@ -126,6 +127,10 @@ const connection =
   (change: Partial<DeriveStepOptions["connection"]>): Change =>
   (o) => ({ ...o, connection: { ...o.connection, ...change } });
 
+const guest =
+  (settings: GuestSettings): Change =>
+  (o) => ({ ...o, guest: settings });
+
 const CHANGES: [string, Change][] = [
   ["command", step({ command: ["node", "/app/other.js"] })],
   ["an argument", step({ command: ["node", "/app/train.js", "--fast"] })],
@@ -144,6 +149,8 @@ const CHANGES: [string, Change][] = [
     }),
   ],
   ["a limit", step({ limits: { ...PLAN.limits, retryLimit: 5 } })],
+  ["where images are pulled from", guest({ images: { mirrors: [{ prefix: "docker.io", mirrors: ["mirror.test"] }] } })],
+  ["logs and exec in the guest", guest({ debug: "looking for a fault" })],
 ];
 
 describe.each(CHANGES)("after a change of %s", (what, change) => {
@@ -194,6 +201,20 @@ describe.each(CHANGES)("after a change of %s", (what, change) => {
     await admin.deleteResource(before.resource);
     expect(await obtains(before, [...pathsOf(before), ...pathsOf(after)])).toEqual([]);
     expect(await obtains(after, pathsOf(after))).toEqual(pathsOf(after));
+  });
+});
+
+describe("what a platform's guests read for themselves", () => {
+  it("is granted with the step's own, and only to guests of that platform", async () => {
+    const images = { credentialsUri: "kbs:///team/registry/login", securityPolicyUri: "kbs:///team/images/policy" };
+    const set = await deriveStep(guest({ images, reads: ["kbs:///team/images/cosign"] })(base()));
+    const without = await deriveStep(base());
+    const own = ["team/images/cosign", "team/images/policy", "team/registry/login"];
+    for (const path of own) await admin.putResource(path, utf8(path));
+    await deploy(set);
+    await deploy(without);
+    expect(await obtains(set, own)).toEqual(own);
+    expect(await obtains(without, own)).toEqual([]);
   });
 });
 

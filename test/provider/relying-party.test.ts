@@ -1,4 +1,6 @@
 /** How resources find a relying party, prove that they are its administrator, and say what is wrong. */
+
+import { randomBytes } from "node:crypto";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -8,6 +10,7 @@ import { withRelyingParty } from "../../provider/relying-party";
 import { kbsAdminKey } from "../../provider/resources/kbs-admin-key";
 import { kbsResource } from "../../provider/resources/kbs-resource";
 import { pipelineVersion } from "../../provider/resources/pipeline-version";
+import { stepIdentity } from "../../provider/resources/step-identity";
 import type { Context } from "../../provider/server/context";
 import { check } from "../../provider/server/operations";
 import { UNKNOWN, type Values } from "../../provider/server/values";
@@ -159,5 +162,48 @@ describe("Check", () => {
 
   it("without a reference and without a relying party on this machine says what to start", async () => {
     await expect(digestOf(undefined)).rejects.toMatchObject({ code: "RELYING_PARTY_UNKNOWN" });
+  });
+});
+
+describe("a step's guest is checked before anything is done", () => {
+  const step = (more: object): Values => ({
+    keys: { fingerprint: "ab".repeat(32) },
+    step: "train",
+    command: ["node", "main.js"],
+    inputs: {},
+    outputs: {},
+    limits: { timeoutSeconds: 60, waitSeconds: 60, retryLimit: 1, shards: 1 },
+    image: UNKNOWN,
+    tee: "az-snp-vtpm",
+    relyingParty: { ...reference },
+    ...more,
+  });
+  const failures = async (more: object) =>
+    (await check("urn", stepIdentity, contextOf(), step(more), {})).failures.map(({ reason }) => reason);
+
+  it("initdata that its carrier would cut is refused with the sizes of its parts", async () => {
+    expect(await failures({})).toEqual([]);
+    // Random bytes do not compress: a bundle of CAs as a careless program would pass it.
+    const body = randomBytes(12_000).toString("base64").replace(/.{64}/g, "$&\n");
+    const caPem = `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
+    const large = { relyingParty: { ...reference, caPem } };
+    expect(await failures({ ...large, guest: { initdataCarrier: "azure" } })).toEqual([]);
+    expect(await failures({ ...large, guest: { initdataCarrier: "ec2" } })).toEqual([
+      expect.stringMatching(/EC2 user data \(16 KiB\) takes 12288.*cdh\.toml \d+ B.*CA bundle of the KBS/),
+    ]);
+  });
+
+  it.each([
+    ["logs and exec on hardware", { debug: "looking into it" }, /logs and exec would open guests of az-snp-vtpm/],
+    ["a carrier that does not exist", { initdataCarrier: "pigeon" }, /expected one of kubernetes, azure, ec2/],
+    ["a proxy with a password", { images: { proxy: { https: "http://u:p@proxy:1" } } }, /initdata is public/],
+    ["something to read that is no URI", { reads: ["a/b/c"] }, /a\/b\/c: expected kbs:\/\/\/repository\/type\/tag/],
+  ])("%s", async (_what, guest, message) => {
+    expect(await failures({ guest })).toEqual([expect.stringMatching(message)]);
+  });
+
+  it("nothing is guessed while the relying party or the settings are not known", async () => {
+    expect(await failures({ relyingParty: UNKNOWN, guest: { debug: "looking into it" } })).toEqual([]);
+    expect(await failures({ guest: { reads: [UNKNOWN] } })).toEqual([]);
   });
 });
