@@ -21,6 +21,9 @@ module.exports = {
   testMatch: ["**/*.test.ts"],
   transform: { "^.+\\.(ts|mjs|js)$": swc },
   transformIgnorePatterns: [`/node_modules/(?!(${esmOnly.join("|")})/)`],
-  moduleNameMapper: { "^sealflow$": "<rootDir>/index.ts" },
+  moduleNameMapper: {
+    "^sealflow$": "<rootDir>/index.ts",
+    "^sealflow/kubernetes$": "<rootDir>/components/kubernetes.ts",
+  },
   testTimeout: 30_000,
 };

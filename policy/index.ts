@@ -38,7 +38,7 @@ export {
   reportedInitdata,
 } from "./initdata/document";
 export { type InitdataView, initdataDiff, initdataIn, viewInitdata } from "./initdata/inspect";
-export { type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
+export { boundedName, type JobArgs, jobName, type KubernetesContainer, type KubernetesJob, renderJob } from "./job";
 export * from "./peer-pods";
 export * from "./reference-values";
 export * from "./trustee/admin";

@@ -29,11 +29,14 @@ const QUANTITY = /^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$/;
 const BOOT_SECONDS = 900;
 
 /** A name for Kubernetes objects of a step, at most 52 characters: pods of an indexed Job add up to 11. */
-export function jobName(pipeline: string, step: string): string {
-  const plain = `${pipeline}-${step}`;
-  if (plain.length <= 52) return plain;
-  const digest = createHash("sha256").update(`${pipeline}|${step}`).digest("hex").slice(0, 10);
-  return `${plain.slice(0, 41).replace(/-+$/, "")}-${digest}`;
+export const jobName = (pipeline: string, step: string): string =>
+  boundedName(`${pipeline}-${step}`, 52, `${pipeline}|${step}`);
+
+/** The name itself when it is short enough; else its beginning and a digest of `whole`. */
+export function boundedName(plain: string, max: number, whole = plain): string {
+  if (plain.length <= max) return plain;
+  const digest = createHash("sha256").update(whole).digest("hex").slice(0, 10);
+  return `${plain.slice(0, max - 11).replace(/-+$/, "")}-${digest}`;
 }
 
 /** @throws PolicyError JOB with every value that Kubernetes would refuse. */

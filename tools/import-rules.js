@@ -41,7 +41,12 @@ const RULES = {
     npm: [...PULUMI, "@grpc/grpc-js", "google-protobuf"],
     node: "any",
   },
-  components: { own: ["model", "policy", "resources"], npm: PULUMI, node: ["node:fs", "node:path", "node:util"] },
+  // Kubernetes' package is an optional peer: only what components/kubernetes.ts exports may load it.
+  components: {
+    own: ["model", "policy", "resources"],
+    npm: [...PULUMI, "@pulumi/kubernetes"],
+    node: ["node:fs", "node:path", "node:util"],
+  },
   "policy-pack": { own: ["model", "policy", "resources"], npm: [...PULUMI, "@pulumi/policy"], node: ["node:path"] },
   "index.ts": { own: ["model", "resources", "components"], npm: [], node: [] },
   stacks: { own: ["components", "resources", "sealflow", "examples"], npm: PULUMI, node: ["node:fs", "node:path"] },

@@ -34,7 +34,17 @@ export class RelyingParty extends pulumi.ComponentResource implements RelyingPar
   }
 }
 
-type Public = Partial<Record<"ledgerKey" | "kbsUrl" | "ledgerUrl", string>>;
+/** What a guest is told of the relying party, for those who render its manifest. @throws RunError when there is none. */
+export function guestReference({ reference }: RelyingPartyOutputs): Record<"kbsUrl" | "caPem", pulumi.Input<string>> {
+  if (reference) return { kbsUrl: reference.kbsUrl, caPem: reference.caPem };
+  const { kbsUrl, caPem } = readConnection();
+  if (kbsUrl !== undefined && caPem !== undefined) return { kbsUrl, caPem };
+  throw new pulumi.RunError(
+    "no relying party: this project has no .sealflow/connection.json. Start it with `npx sealflow dev`, or pass a reference",
+  );
+}
+
+type Public = Partial<Record<"ledgerKey" | "kbsUrl" | "ledgerUrl" | "caPem", string>>;
 
 /** Missing or damaged: the provider says so where it matters, with the remedy. */
 function readConnection(): Public {

@@ -1,0 +1,55 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Plan } from "../../../model";
+import type { BackendReference } from "../../../resources/pipeline-version";
+import type { Environment } from "../../environment";
+import type { Scope } from "../../pipeline/parts";
+import type { Backend, DeployedParts } from "../backend";
+import { type ArgoBackendArgs, type ArgoSettings, checkArgs } from "./args";
+import { createNamespaceObjects } from "./namespace";
+import { templateName } from "./render/names";
+import { createTemplates } from "./templates";
+
+/**
+ * Argo Workflows as the engine: it creates the static Job of each step in the order of the edges, and sees neither data,
+ * outputs nor parameters. A workflow controller (3.7 or 4) has to watch the namespace.
+ */
+export class ArgoBackend extends pulumi.ComponentResource implements Backend {
+  readonly kind = "argo";
+  /** Namespace of the pipelines' objects. */
+  readonly namespace: string;
+  private readonly settings: ArgoSettings;
+  private readonly ground: pulumi.Resource[];
+
+  constructor(
+    name: string,
+    private readonly args: ArgoBackendArgs = {},
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    super("sealflow:index:ArgoBackend", name, {}, opts);
+    this.settings = checkArgs(name, args);
+    this.namespace = this.settings.namespace;
+    this.ground = createNamespaceObjects(name, args, this.settings, this);
+    this.registerOutputs({ namespace: this.namespace });
+  }
+
+  problems({ platform }: Environment): string[] {
+    const simulatedOnly = platform.runtimeClass === "sealflow-simulated";
+    return simulatedOnly
+      ? [
+          'backend "argo": the platform\'s guests run on this machine only. Use a platform whose runtime class the cluster has',
+        ]
+      : [];
+  }
+
+  reference(plan: Plan): BackendReference {
+    return { kind: "argo", namespace: this.namespace, template: templateName(pulumi.getStack(), plan.name) };
+  }
+
+  createWorkload(scope: Scope, parts: DeployedParts): pulumi.Output<unknown> {
+    const { provider } = this.args;
+    return createTemplates(scope, parts, this.settings, { dependsOn: this.ground, ...(provider ? { provider } : {}) });
+  }
+}
+
+/** An engine for `environment({ backend })`. */
+export const argoBackend = (args: ArgoBackendArgs = {}, name = "argo"): ArgoBackend => new ArgoBackend(name, args);
