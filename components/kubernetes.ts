@@ -1,3 +1,6 @@
 /** Public interface of `sealflow/kubernetes`: what needs the package @pulumi/kubernetes. */
 export { ArgoBackend, argoBackend } from "./backend/argo/argo-backend";
 export type { ArgoBackendArgs } from "./backend/argo/args";
+export { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "./platform/cluster";
+export { ExistingCluster, type ExistingClusterArgs } from "./platform/existing-cluster";
+export { clusterProvider } from "./platform/provider";

@@ -58,7 +58,10 @@ export class ExistingCluster extends pulumi.ComponentResource implements Cluster
     this.kubeconfig = args.kubeconfig === undefined ? undefined : pulumi.secret(args.kubeconfig);
     this.guestImage = args.guestImage;
     this.guest = { initdataCarrier: this.wiring.initdata.carrier, ...args.guest };
-    this.runtime = { kind: RuntimeKind.Present, nodeLabels: args.nodeLabels ?? (this.tee === "sample" ? {} : KATA_LABEL) };
+    this.runtime = {
+      kind: RuntimeKind.Present,
+      nodeLabels: args.nodeLabels ?? (this.tee === "sample" ? {} : KATA_LABEL),
+    };
     this.before = [];
     this.registerOutputs({ platform: this.platform, tee: this.tee, runtimeClass: this.runtimeClass });
   }
