@@ -1,4 +1,5 @@
 /** What every command gets: surroundings, the project on disk, and how to print. */
+import { existsSync } from "node:fs";
 import * as path from "node:path";
 import { findProject } from "../provider/server/context";
 import type { Io } from "./io";
@@ -12,10 +13,19 @@ export class Context {
     private readonly projectOption: string | undefined,
   ) {}
 
-  /** Folder of Pulumi.yaml. @throws ProviderError SOURCE when there is none above the working folder. */
+  /** Folder of Pulumi.yaml, or one in which `connect` was called. @throws ProviderError SOURCE when there is none above the working folder. */
   get root(): string {
     if (this.projectOption !== undefined) return path.resolve(this.io.cwd, this.projectOption);
-    return findProject(this.io.cwd, this.io.env);
+    return connectedFolder(this.io.cwd) ?? findProject(this.io.cwd, this.io.env);
+  }
+
+  /** Where `connect` keeps a connection: the project, or else the working folder, which becomes one by it. */
+  get placeToConnect(): string {
+    try {
+      return this.root;
+    } catch {
+      return path.resolve(this.io.cwd);
+    }
   }
 
   /** State folder of the project. */
@@ -40,3 +50,7 @@ export class Context {
     return relative === "" ? "." : relative.length < file.length && !relative.startsWith("../..") ? relative : file;
   }
 }
+
+/** The working folder itself, when it has connections and is no Pulumi project. */
+const connectedFolder = (cwd: string): string | undefined =>
+  existsSync(path.join(cwd, ".sealflow", "pipelines")) && !existsSync(path.join(cwd, "Pulumi.yaml")) ? cwd : undefined;

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { attack } from "./commands/attack";
 import { cancel } from "./commands/cancel";
+import { connect } from "./commands/connect";
 import { dev } from "./commands/dev";
 import { diff } from "./commands/diff";
 import { fetch } from "./commands/fetch";
@@ -72,6 +73,11 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--stack <name>", "which", "local")
     .argument("[args...]", "further arguments of pulumi up, after --")
     .action((args: string[], options) => act(options, (context) => up(context, options.stack, args)));
+  add("connect", "make a pipeline known on a machine that did not deploy it: for run, status, fetch with your own keys")
+    .argument("<file>", "its public connection file, from the owner")
+    .option("--run-key <file>", "your run key, as `keys new --run` made it")
+    .option("--release-key <file>", "your release key, for logs and releases")
+    .action((file: string, options) => act(options, (context) => connect(context, file, options)));
   choice(add("run", "open a run and carry it out; needs the public connection file and your run key only"))
     .option("--params <file>", 'parameters: a JSON file {"<step>": {…}}')
     .option("--resume [run]", "go on with an open run: only what is missing is run; default: the newest")
@@ -127,7 +133,8 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
   const keys = program.command("keys").description("keys of runs");
   add("new", "a recipient's key pair; prints the public key", keys)
     .argument("<file>", "for the private key; made with mode 0600")
-    .action((file: string, options) => act(options, (context) => keysNew(context, file)));
+    .option("--run", "a run key instead: for who may open runs")
+    .action((file: string, options) => act(options, (context) => keysNew(context, file, options)));
   choice(
     add(
       "backup",

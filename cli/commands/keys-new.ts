@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { existsSync } from "node:fs";
 import * as path from "node:path";
 import { writeKeyFile } from "../../owner/keys";
@@ -7,17 +7,22 @@ import type { Context } from "../context";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
 
-/** `sealflow keys new <file>`: a recipient's key pair. The public half goes to the owner, into `recipients`. */
-export async function keysNew(context: Context, file: string): Promise<number> {
+export interface KeysNewOptions {
+  /** A run key (Ed25519) instead of a recipient's (X25519). */
+  readonly run?: boolean;
+}
+
+/** `sealflow keys new <file>`: a key pair of one's own. The public half goes to the owner, into `recipients` or `runKeys`. */
+export async function keysNew(context: Context, file: string, { run = false }: KeysNewOptions): Promise<number> {
   const target = path.resolve(context.io.cwd, file);
   if (existsSync(target))
     throw new CliError("USAGE", `${context.show(target)}: is there already; a key is not replaced`);
-  const { privateKey, publicKey } = generateKeyPairSync("x25519");
-  writeKeyFile(target, privateKey);
-  const shown = rawPublic(publicKey);
+  const key: KeyObject = run ? generateKeyPairSync("ed25519").privateKey : generateKeyPairSync("x25519").privateKey;
+  writeKeyFile(target, key);
+  const shown = rawPublic(key);
   context.result({ file: target, publicKey: shown }, [
     shown,
-    `private key: ${context.show(target)}. Give the owner the line above, for \`recipients\` of the pipeline`,
+    `private key: ${context.show(target)}. Give the owner the line above, for \`${run ? "runKeys" : "recipients"}\` of the pipeline`,
   ]);
   return EXIT.ok;
 }
