@@ -91,12 +91,30 @@ function manifestPods(from: Seen, object: Fields, at: string, depth: number): Po
 
 /** Sealflow writes manifests as JSON; other text is not a manifest of ours. */
 function manifestsIn(value: string): Fields[] {
-  const start = value.trimStart();
-  if (!start.startsWith("{")) return [];
+  const parsed = manifest(value);
+  return isFields(parsed) && typeof parsed.kind === "string" ? [parsed] : [];
+}
+
+/** A number that Argo fills in stands without quotes, which JSON does not take. */
+const OPEN_PARAMETER = /([:[,]\s*)\{\{[^{}"]*\}\}/g;
+
+/** @returns undefined for text that is no JSON object. */
+function manifest(value: string): unknown {
+  if (!value.trimStart().startsWith("{")) return undefined;
   try {
-    const parsed: unknown = JSON.parse(start);
-    return isFields(parsed) && typeof parsed.kind === "string" ? [parsed] : [];
+    return JSON.parse(value.replace(OPEN_PARAMETER, '$1"{{}}"'));
   } catch {
-    return [];
+    return undefined;
   }
+}
+
+/** Texts that start the runner and that no rule can look into: places inside of the resource. */
+export function unreadable(value: unknown, at = "", depth = 0): string[] {
+  if (typeof value === "string") {
+    return value.includes(String(RUNNER)) && value.includes("containers") && manifest(value) === undefined ? [at] : [];
+  }
+  if (typeof value !== "object" || value === null || depth > DEPTH) return [];
+  return Object.entries(value).flatMap(([key, field]) =>
+    unreadable(field, Array.isArray(value) ? `${at}[${key}]` : at === "" ? key : `${at}.${key}`, depth + 1),
+  );
 }

@@ -100,6 +100,23 @@ describe.each([
   });
 });
 
+it("reads manifests in which the engine fills in a number, and refuses those that it cannot read", () => {
+  const open = (resource: Seen, from: string, to: string): Seen =>
+    JSON.parse(JSON.stringify(resource).replaceAll(from, to)) as Seen;
+  const plain = template(
+    job((pod) => {
+      pod.activeDeadlineSeconds = "PODS";
+      delete pod.runtimeClassName;
+    }),
+  );
+  const name = "sealflow-confidential-runtime-class";
+  const filled = open(plain, '\\"PODS\\"', "{{workflow.parameters.pods}}");
+  expect(JSON.stringify(filled)).toContain(":{{workflow");
+  expect(messages(name, [filled])).toEqual([expect.stringContaining("runtimeClassName: missing")]);
+  const broken = open(plain, '\\"PODS\\"', "PODS");
+  expect(messages(name, [broken])).toEqual([expect.stringContaining("no JSON manifest that the rules can read")]);
+});
+
 it("leaves pods alone that are not Sealflow's", () => {
   const web = seen("kubernetes:apps/v1:Deployment", {
     spec: { template: { spec: { containers: [{ name: "web", image: "nginx" }] } } },
