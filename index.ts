@@ -8,6 +8,17 @@ export {
   type LocalEnvironmentArgs,
   localEnvironment,
 } from "./components/environment";
+export {
+  type BrokerConfigArgs,
+  brokerConfig,
+  imagePolicy,
+  type RegistryLogin,
+  registryCredentials,
+  type SealedSecretArgs,
+  type SignedScope,
+  sealingJwk,
+  sealSecret,
+} from "./components/guest-config";
 export { ConfidentialPipeline, type ConfidentialPipelineArgs } from "./components/pipeline/confidential-pipeline";
 export { LocalPlatform, type LocalPlatformArgs } from "./components/platform/local-platform";
 export type { GuestImage, Platform } from "./components/platform/platform";
@@ -19,11 +30,14 @@ export {
 export { EncryptedStorage, type EncryptedStorageArgs } from "./components/storage/encrypted-storage";
 export * from "./model";
 export { KbsAdminKey, type KbsAdminKeyArgs } from "./resources/kbs-admin-key";
+export { KbsPolicy, type KbsPolicyArgs } from "./resources/kbs-policy";
+export { KbsReferenceValue, type KbsReferenceValueArgs } from "./resources/kbs-reference-value";
 export { KbsResource, type KbsResourceArgs } from "./resources/kbs-resource";
 export type { KeySource, KeysReference } from "./resources/keys-reference";
 export { LocalWorkload, type LocalWorkloadArgs, type WorkloadStep } from "./resources/local-workload";
 export { PipelineKeys, type PipelineKeysArgs } from "./resources/pipeline-keys";
 export { PipelineVersion, type PipelineVersionArgs } from "./resources/pipeline-version";
+export { ReferenceValues, type ReferenceValuesArgs } from "./resources/reference-values";
 export type { RelyingPartyReference } from "./resources/relying-party-reference";
 export { SealedDataset, type SealedDatasetArgs } from "./resources/sealed-dataset";
 export { SealedImage, type SealedImageArgs } from "./resources/sealed-image";

@@ -14,6 +14,17 @@ export {
   STEP_DEFAULTS,
 } from "./plan";
 export * from "./platforms";
+export {
+  type AzureSnpValues,
+  type AzureTdxValues,
+  type Hex,
+  type MinimumTcb,
+  podShapes,
+  type ReferenceValueSet,
+  type SnpLaunch,
+  type SnpValues,
+  type TdxValues,
+} from "./reference-values";
 export { dataset, type FolderImageOptions, image } from "./sources";
 export type * from "./spec";
 export { parseSpec } from "./spec-text";

@@ -4,7 +4,7 @@
  * relying party goes into an identity is covered by one digest.
  */
 import * as path from "node:path";
-import { guestDigest } from "../policy";
+import { guestDigest, type PolicyMode } from "../policy";
 import { jcsDigest } from "../protocol/canonical";
 import {
   type Connection,
@@ -61,6 +61,15 @@ export const ledgerKeyField = {
   computed: true,
   change: "replace",
   about: "Key of the ledger whose store has the object.",
+} as const satisfies InputField;
+
+/** Computed by Check, for what lies in the key broker under a name of its own: another key broker does not have it. */
+export const brokerField = {
+  type: "string",
+  optional: true,
+  computed: true,
+  change: "replace",
+  about: "Which key broker has it.",
 } as const satisfies InputField;
 
 /** What Check is called with, as far as it matters here. */
@@ -120,11 +129,16 @@ export const relyingPartyDigest = (checking: Checking, before: string | undefine
 export const ledgerKeyOf = (checking: Checking, before: string | undefined): Value =>
   computed(checking, before, ({ ledgerKey }) => ledgerKey);
 
+/** For `brokerField`. The port of a local one differs from machine to machine, so its ledger's key names it. */
+export const brokerOf = (checking: Checking, before: string | undefined): Value =>
+  computed(checking, before, ({ kbsUrl, ledgerKey }) => (checking.news.relyingParty ? kbsUrl : `local ${ledgerKey}`));
+
 /** @throws ProviderError RELYING_PARTY_UNKNOWN, RELYING_PARTY_UNREACHABLE; KbsError ADMIN_KEY */
 export async function withRelyingParty<T>(
   context: Context,
   { relyingParty }: AtRelyingParty,
   use: (party: RelyingParty) => Promise<T>,
+  more: { readonly mode?: PolicyMode } = {},
 ): Promise<T> {
   const connection = needConnection(context, relyingParty);
   const { kbsUrl, ledgerUrl, caPem, ledgerKey } = connection;
@@ -136,7 +150,7 @@ export async function withRelyingParty<T>(
     tokens ??= adminTokens(readAdminKey(context, relyingParty), now);
     return tokens();
   };
-  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token, routes, mode: relyingParty ? "production" : "development" });
+  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token, routes, ...more });
   const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey, routes });
   try {
     return await use({ connection, kbs, ledger });

@@ -18,7 +18,7 @@ export {
   NO_VALUES,
   PRODUCTION_TEES,
   type ReferenceValue,
-  type ReferenceValues,
+  type ReferenceValueSet,
   referenceValueDiff,
   referenceValues,
   type SnpValues,

@@ -3,67 +3,21 @@
  * a single object is one value for all. Trustee keeps any JSON and a value of the wrong form matches nothing, in silence;
  * so nothing is registered here that the policy text would not read.
  */
-import type { DefaultPolicy } from "../../model/platforms/guest-image";
+import type { Hex, MinimumTcb, ReferenceValueSet } from "../../model/reference-values";
 import { base64, fromHex } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
 import type { Tee } from "../../protocol/rcar";
 import { PolicyError } from "../errors";
 
-/** Lower-case hex. */
-export type Hex = string;
-
-/** Lowest firmware versions of an AMD processor that are let in; each at least this. */
-export interface MinimumTcb {
-  readonly bootloader: number;
-  readonly tee: number;
-  readonly snp: number;
-  readonly microcode: number;
-}
-
 export type { DefaultPolicy } from "../../model/platforms/guest-image";
-
-interface Common {
-  /** Where the values come from, for the reader of a diff: a release, a build, a file's digest. */
-  readonly source: string;
-  readonly defaultPolicy: DefaultPolicy;
-}
-
-export interface SnpValues extends Common {
-  readonly tee: "snp";
-  /** Launch measurements, 48 bytes each: one per pod shape. */
-  readonly measurements: readonly Hex[];
-  readonly minimumTcb: MinimumTcb;
-}
-
-export interface AzureSnpValues extends Common {
-  readonly tee: "az-snp-vtpm";
-  /** Launch measurements of Azure's paravisor, 48 bytes each. */
-  readonly measurements: readonly Hex[];
-  /** PCR 11 of the pod-VM image, 32 bytes each. */
-  readonly pcr11: readonly Hex[];
-  readonly minimumTcb: MinimumTcb;
-}
-
-export interface TdxValues extends Common {
-  readonly tee: "tdx";
-  /** Firmware, 48 bytes each. */
-  readonly mrTd: readonly Hex[];
-  /** Kernel, 48 bytes each. */
-  readonly rtmr1: readonly Hex[];
-  /** Command line and initrd, 48 bytes each. */
-  readonly rtmr2: readonly Hex[];
-  /** CPU features that the guest may use, 8 bytes each. */
-  readonly xfam: readonly Hex[];
-}
-
-export interface AzureTdxValues extends Common {
-  readonly tee: "az-tdx-vtpm";
-  readonly mrTd: readonly Hex[];
-  readonly pcr11: readonly Hex[];
-  readonly xfam: readonly Hex[];
-}
-
-export type ReferenceValues = SnpValues | AzureSnpValues | TdxValues | AzureTdxValues;
+export type {
+  AzureSnpValues,
+  AzureTdxValues,
+  MinimumTcb,
+  ReferenceValueSet,
+  SnpValues,
+  TdxValues,
+} from "../../model/reference-values";
 
 /** One value of the Reference Value Provider Service: a list, or a single object. */
 export interface ReferenceValue {
@@ -75,7 +29,7 @@ export interface ReferenceValue {
  * What is registered, sorted by id; the same values in another order give the same bytes.
  * @throws PolicyError REFERENCE_VALUES with every problem: an empty list, a wrong width, zeros (a field never filled in).
  */
-export function referenceValues(values: ReferenceValues): ReferenceValue[] {
+export function referenceValues(values: ReferenceValueSet): ReferenceValue[] {
   const problems: string[] = [];
   const list = (name: string, found: readonly Hex[], bytes: number): string[] => {
     const sorted = [...new Set(found)].sort();
@@ -99,7 +53,7 @@ export function referenceValues(values: ReferenceValues): ReferenceValue[] {
 
 type List = (name: string, found: readonly Hex[], bytes: number) => string[];
 
-function entries(values: ReferenceValues, list: List, problems: string[]): Record<string, ReferenceValue["value"]> {
+function entries(values: ReferenceValueSet, list: List, problems: string[]): Record<string, ReferenceValue["value"]> {
   switch (values.tee) {
     case "snp":
       return {

@@ -23,11 +23,22 @@ export function trusteePolicy(name: TrusteePolicyName): TrusteePolicy {
 }
 
 /** `development` accepts simulated evidence; `production` never does. */
-export const attestationPolicy = (mode: "development" | "production"): TrusteePolicy =>
-  trusteePolicy(`attestation-cpu-${mode}`);
+export const attestationPolicy = (mode: PolicyMode): TrusteePolicy => trusteePolicy(`attestation-cpu-${mode}`);
 /** Appraises NVIDIA GPUs; for grants that require one. */
 export const gpuPolicy = (): TrusteePolicy => trusteePolicy("attestation-gpu");
 export const resourcePolicy = (): TrusteePolicy => trusteePolicy("resource");
+
+/** `development` accepts simulated guests. */
+export type PolicyMode = "development" | "production";
+/** Places for policies in a key broker, in the order in which they are filled. */
+export const POLICY_SLOTS = ["attestation-cpu", "attestation-gpu", "resource"] as const;
+export type PolicySlot = (typeof POLICY_SLOTS)[number];
+
+/** The shipped text for a place. */
+export function policyIn(slot: PolicySlot, mode: PolicyMode): TrusteePolicy {
+  if (slot === "attestation-cpu") return attestationPolicy(mode);
+  return slot === "attestation-gpu" ? gpuPolicy() : resourcePolicy();
+}
 
 /** All texts that Sealflow ships. */
 export const TRUSTEE_POLICIES: readonly TrusteePolicyName[] = [

@@ -1,9 +1,12 @@
 import type { AnyDefinition } from "../server/definition";
 import { kbsAdminKey } from "./kbs-admin-key";
+import { kbsPolicy } from "./kbs-policy";
+import { kbsReferenceValue } from "./kbs-reference-value";
 import { kbsResource } from "./kbs-resource";
 import { localWorkload } from "./local-workload";
 import { pipelineKeys } from "./pipeline-keys";
 import { pipelineVersion } from "./pipeline-version";
+import { referenceValuesResource } from "./reference-values";
 import { sealedDataset } from "./sealed-dataset";
 import { sealedImage } from "./sealed-image";
 import { stepIdentity } from "./step-identity";
@@ -18,4 +21,7 @@ export const definitions: readonly AnyDefinition[] = [
   localWorkload,
   kbsResource,
   kbsAdminKey,
+  kbsPolicy,
+  kbsReferenceValue,
+  referenceValuesResource,
 ];

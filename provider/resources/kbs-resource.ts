@@ -1,11 +1,21 @@
 import { base64, fromBase64, utf8 } from "../../protocol/bytes";
-import { type AtRelyingParty, deleteAt, relyingPartyField, withRelyingParty } from "../relying-party";
+import { needPolicies } from "../policies";
+import {
+  type AtRelyingParty,
+  brokerField,
+  brokerOf,
+  deleteAt,
+  relyingPartyField,
+  withRelyingParty,
+} from "../relying-party";
+import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
 
 interface Inputs extends AtRelyingParty {
   path: string;
   content: string;
   encoding?: "utf8" | "base64";
+  broker?: string;
 }
 interface Outputs {
   path: string;
@@ -22,10 +32,13 @@ export const kbsResource: Definition<Inputs, Outputs> = {
     content: { type: "string", secret: true, about: "The secret." },
     encoding: { type: "string", optional: true, about: "How `content` is written: `utf8` (default) or `base64`." },
     relyingParty: relyingPartyField,
+    broker: brokerField,
   },
   outputs: { path: { type: "string", stable: true, about: "The path." } },
+  deleteFirst: true,
 
-  async check(_context, { path, content, encoding }) {
+  async check(context, news, olds, pending) {
+    const { path, content, encoding } = news;
     const failures: Failure[] = [];
     if (path !== undefined && (!PATH.test(path) || path.split("/").some((part) => /^\.+$/.test(part)))) {
       failures.push({ property: "path", reason: `"${path}" is not of the form repository/type/tag` });
@@ -35,16 +48,16 @@ export const kbsResource: Definition<Inputs, Outputs> = {
     } else if (encoding === "base64" && content !== undefined && !isBase64(content)) {
       failures.push({ property: "content", reason: 'not canonical base64, as `encoding: "base64"` promises' });
     }
-    return { failures };
+    return { computed: { broker: brokerOf({ context, news, pending }, olds?.broker) }, failures };
   },
 
   async create(context, inputs) {
-    await withRelyingParty(context, inputs, ({ kbs }) => kbs.putResource(inputs.path, bytesOf(inputs)));
+    await put(context, inputs);
     return { id: inputs.path, outputs: { path: inputs.path } };
   },
 
   async update(context, _old, inputs) {
-    await withRelyingParty(context, inputs, ({ kbs }) => kbs.putResource(inputs.path, bytesOf(inputs)));
+    await put(context, inputs);
     return { path: inputs.path };
   },
 
@@ -52,6 +65,12 @@ export const kbsResource: Definition<Inputs, Outputs> = {
     await deleteAt(context, inputs, `the resource ${outputs.path}`, ({ kbs }) => kbs.deleteResource(outputs.path));
   },
 };
+
+const put = (context: Context, inputs: Inputs): Promise<void> =>
+  withRelyingParty(context, inputs, async (party) => {
+    await needPolicies(context, party);
+    await party.kbs.putResource(inputs.path, bytesOf(inputs));
+  });
 
 const bytesOf = ({ content, encoding }: Inputs): Uint8Array =>
   encoding === "base64" ? fromBase64(content) : utf8(content);

@@ -161,7 +161,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
 /** Policies cannot be read back; a simulated guest tries them. */
 async function checkPolicies(context: Context, kbs: KbsAdmin): Promise<void> {
   try {
-    await kbs.canary();
+    await kbs.canary("any");
   } catch (error) {
     if ((error as { code?: unknown }).code !== "POLICIES") throw error;
     context.log.warn((error as Error).message);

@@ -10,6 +10,7 @@ import { bundlePath, imageKeyPath } from "../../protocol/names";
 import { TEES, type Tee } from "../../protocol/rcar";
 import { list, literal, text } from "../../protocol/shape";
 import { type KeysInput, keysField, openKeys } from "../keys";
+import { needPolicies } from "../policies";
 import {
   type AtRelyingParty,
   deleteAt,
@@ -118,7 +119,9 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
 
   async create(context, inputs) {
     const derived = await derive(context, inputs);
-    await withRelyingParty(context, inputs, async ({ kbs }) => {
+    await withRelyingParty(context, inputs, async (party) => {
+      const { kbs } = party;
+      await needPolicies(context, party);
       context.log.status("putting keys into the key broker");
       for (const { path, bytes } of derived.resources) await kbs.putResource(path, bytes);
       context.log.status("granting them to the guest");

@@ -19,7 +19,7 @@ export function checkFields(definition: AnyDefinition, news: Values): { inputs: 
       continue;
     }
     const found = typeName(value);
-    if (found !== undefined && found !== field.type) {
+    if (found !== undefined && found !== field.type && field.type !== "json") {
       failures.push({ property: name, reason: `expected ${article(field)}, found ${found}. ${field.about}` });
       continue;
     }

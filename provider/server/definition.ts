@@ -5,7 +5,8 @@
 import type { Context } from "./context";
 import type { Json, Values } from "./values";
 
-export type FieldType = "string" | "number" | "boolean" | "object" | "list";
+/** `json`: any plain value. */
+export type FieldType = "string" | "number" | "boolean" | "object" | "list" | "json";
 
 export interface Field {
   readonly type: FieldType;
@@ -73,6 +74,8 @@ export interface Definition<I, O> {
     pending: ReadonlySet<string>,
   ): Promise<Checked>;
   create(context: Context, inputs: I): Promise<{ id: string; outputs: O }>;
+  /** A replacement lives under the old one's name, so that must go first; else the new one is deleted with it. */
+  readonly deleteFirst?: true;
   /** Absent: every change of an input replaces. */
   update?(context: Context, old: State<I, O>, inputs: I): Promise<O>;
   /** Outputs that a refresh found wrong and that an update would set right; each makes Diff report an update. */

@@ -8,6 +8,7 @@ const TYPES: Record<FieldType, object> = {
   boolean: { type: "boolean" },
   object: { type: "object", additionalProperties: ANY },
   list: { type: "array", items: ANY },
+  json: ANY,
 };
 
 export function packageSchema(version: string, definitions: readonly AnyDefinition[]): object {

@@ -98,13 +98,9 @@ export function createService(options: ServiceOptions): IResourceProviderServer 
       const outputs = fromStruct(request.getOlds());
       const inputs = request.hasOldInputs() ? fromStruct(request.getOldInputs()) : outputs;
       const ignore = request.getIgnorechangesList();
-      const changes = operations.diff(
-        definitionOf(request.getUrn()),
-        { inputs, outputs },
-        fromStruct(request.getNews()),
-        ignore,
-      );
-      return diffResponse(changes);
+      const definition = definitionOf(request.getUrn());
+      const changes = operations.diff(definition, { inputs, outputs }, fromStruct(request.getNews()), ignore);
+      return diffResponse(changes).setDeletebeforereplace(definition.deleteFirst === true);
     }),
 
     create: unary(async (request: pb.CreateRequest) => {

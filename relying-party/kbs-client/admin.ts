@@ -1,4 +1,12 @@
-import { attestationPolicy, CPU_POLICY_ID, GPU_POLICY_ID, gpuPolicy, REVOKED, resourcePolicy } from "../../policy";
+import {
+  CPU_POLICY_ID,
+  GPU_POLICY_ID,
+  POLICY_SLOTS,
+  type PolicyMode,
+  type PolicySlot,
+  policyIn,
+  REVOKED,
+} from "../../policy";
 import { base64, base64url, utf8 } from "../../protocol/bytes";
 import { type HttpAnswer, HttpsClient } from "../http/client";
 import type { Routes } from "../http/routes";
@@ -13,7 +21,7 @@ export interface KbsAdminOptions {
   /** Admin bearer token, or how to get a short-lived one for each call: `adminTokens`. */
   readonly token: string | (() => string | Promise<string>);
   /** Which attestation policy belongs there. Default development: the KBS accepts simulated guests. */
-  readonly mode?: "development" | "production";
+  readonly mode?: PolicyMode;
   /** Milliseconds; default 15 000. */
   readonly timeoutMs?: number;
   /** Other ways to the KBS. Default: as the URL says. */
@@ -24,7 +32,7 @@ export interface KbsAdminOptions {
 export class KbsAdmin {
   readonly #http: HttpsClient;
   readonly #token: KbsAdminOptions["token"];
-  readonly #mode: "development" | "production";
+  readonly #mode: PolicyMode;
 
   constructor({ url, caPem, token, mode = "development", timeoutMs = 15_000, routes }: KbsAdminOptions) {
     this.#http = new HttpsClient({ url, caPem, timeoutMs, ...(routes ? { routes } : {}) });
@@ -80,15 +88,16 @@ export class KbsAdmin {
 
   /** Installs the shipped resource and attestation policies, over whatever was there. @throws KbsError. */
   async putPolicies(): Promise<void> {
-    const encoded = (text: string) => base64url(utf8(text));
-    const attestation = [
-      { policy_id: CPU_POLICY_ID, policy: encoded(attestationPolicy(this.#mode).text) },
-      { policy_id: GPU_POLICY_ID, policy: encoded(gpuPolicy().text) },
-    ];
-    for (const policy of attestation) {
-      await this.#ok("attestation policy", "POST", "attestation-policy", { type: "rego", ...policy });
-    }
-    await this.#ok("resource policy", "POST", "resource-policy", { policy: encoded(resourcePolicy().text) });
+    // The resource policy goes last: until it is there, nothing is released by the others.
+    for (const slot of POLICY_SLOTS) await this.putPolicy(slot);
+  }
+
+  /** Installs one of them. @throws KbsError. */
+  async putPolicy(slot: PolicySlot): Promise<void> {
+    const policy = base64url(utf8(policyIn(slot, this.#mode).text));
+    if (slot === "resource") return this.#ok("resource policy", "POST", "resource-policy", { policy });
+    const policy_id = slot === "attestation-cpu" ? CPU_POLICY_ID : GPU_POLICY_ID;
+    await this.#ok("attestation policy", "POST", "attestation-policy", { type: "rego", policy_id, policy });
   }
 
   /** Succeeds when the KBS is up and takes the token. @throws KbsError DOWN, NOT_ALLOWED or NOT_TRUSTED. */
@@ -98,10 +107,11 @@ export class KbsAdmin {
 
   /**
    * Checks by a simulated handshake that the installed policies are Sealflow's and work; policies cannot be read back.
+   * @param mode `any`: whichever of the two attestation policies is there. Default: the client's.
    * @throws KbsError POLICIES with what is wrong, or the error of a call.
    */
-  async canary(): Promise<CanaryReport> {
-    return runCanary(this, this.#http, this.#mode);
+  async canary(mode: PolicyMode | "any" = this.#mode): Promise<CanaryReport> {
+    return runCanary(this, this.#http, mode);
   }
 
   close(): void {

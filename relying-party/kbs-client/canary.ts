@@ -1,13 +1,14 @@
 /** Does the KBS decide with our policies? They cannot be read back, so a simulated guest tries. */
 import { randomBytes } from "node:crypto";
-import { GRANT_CLAIM, grantId, grantValue, identityOf, renderInitdata } from "../../policy";
+import { GRANT_CLAIM, grantId, grantValue, identityOf, type PolicyMode, renderInitdata } from "../../policy";
 import type { HttpsClient } from "../http/client";
 import type { KbsAdmin } from "./admin";
 import { KbsError } from "./errors";
-import { sampleHandshake } from "./handshake";
+import { type SampleSession, sampleHandshake } from "./handshake";
 
 export interface CanaryReport {
-  readonly mode: "development" | "production";
+  /** Of the attestation policy that was found. */
+  readonly mode: PolicyMode;
   /** What was observed, for people. */
   readonly checks: readonly string[];
 }
@@ -16,11 +17,7 @@ export interface CanaryReport {
 const NAMESPACE = "sealflow/canary";
 
 /** @throws KbsError POLICIES. */
-export async function runCanary(
-  admin: KbsAdmin,
-  http: HttpsClient,
-  mode: "development" | "production",
-): Promise<CanaryReport> {
+export async function runCanary(admin: KbsAdmin, http: HttpsClient, mode: PolicyMode | "any"): Promise<CanaryReport> {
   const tag = randomBytes(16).toString("hex");
   const granted = `${NAMESPACE}/${tag}`;
   const secret = randomBytes(16);
@@ -29,17 +26,23 @@ export async function runCanary(
   await admin.putResource(granted, secret);
   await admin.putGrant(id, grantValue({ tee: "sample", paths: [granted] }));
   try {
-    return mode === "development" ? await development() : await production();
+    const guest = await sampleHandshake(http, initdata);
+    const { status, grant } = cpuOf(guest.claims);
+    if (!grant) throw wrong("the token carries no grant, so another attestation policy is installed");
+    const simulated = status === "affirming";
+    if (simulated && mode === "production") {
+      throw wrong("a simulated guest is affirming: the development policy is installed");
+    }
+    if (!simulated && mode === "development") {
+      throw wrong(`a simulated guest is "${status}", so this is not the development policy`);
+    }
+    return simulated ? await development(guest) : await production(guest);
   } finally {
     await admin.revokeGrant(id);
     await admin.deleteResource(granted);
   }
 
-  async function development(): Promise<CanaryReport> {
-    const guest = await sampleHandshake(http, initdata);
-    const { status, grant } = cpuOf(guest.claims);
-    if (!grant) throw wrong("the token carries no grant, so another attestation policy is installed");
-    if (status !== "affirming") throw wrong(`a simulated guest is "${status}", so this is not the development policy`);
+  async function development(guest: SampleSession): Promise<CanaryReport> {
     const got = await guest.resource(granted).catch((error) => {
       throw wrong("a granted resource is refused, so another resource policy is installed", error);
     });
@@ -48,18 +51,19 @@ export async function runCanary(
     const without = await sampleHandshake(http, null);
     await refused(without.resource(granted), "a guest booted without initdata");
     return {
-      mode,
+      mode: "development",
       checks: ["grant read", "resource released", "other resource refused", "guest without initdata refused"],
     };
   }
 
-  async function production(): Promise<CanaryReport> {
-    const guest = await sampleHandshake(http, initdata);
-    const { status, grant } = cpuOf(guest.claims);
-    if (!grant) throw wrong("the token carries no grant, so another attestation policy is installed");
-    if (status === "affirming") throw wrong("a simulated guest is affirming: the development policy is installed");
+  async function production(guest: SampleSession): Promise<CanaryReport> {
     await refused(guest.resource(granted), "a simulated guest");
-    return { mode, checks: ["grant claim present", "simulated guest refused"] };
+    const without = await sampleHandshake(http, null);
+    await refused(without.resource(granted), "a guest booted without initdata");
+    return {
+      mode: "production",
+      checks: ["grant claim present", "simulated guest refused", "guest without initdata refused"],
+    };
   }
 }
 

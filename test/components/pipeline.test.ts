@@ -124,7 +124,7 @@ describe("ConfidentialPipeline", () => {
     expect(named("filter-workload")?.inputs.steps).toMatchObject({
       second: { resource: "filter-second-id", identity: "filter-second-i", after: ["first"] },
     });
-    expect(named("filter-keys")?.inputs).toEqual({ pipeline: "spam", stack: "dev", keyFiles: true });
+    expect(named("filter-keys")?.inputs).toEqual({ pipeline: "spam", stack: "dev", keyFiles: true, disposable: true });
   });
 
   it("gives a recipient's key only to the step that releases to it", async () => {

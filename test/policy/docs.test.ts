@@ -1,7 +1,7 @@
 /** The auditor's texts keep up with what they explain. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ReferenceValues, referenceValues, TRUSTEE_POLICIES, trusteePolicy } from "../../policy";
+import { type ReferenceValueSet, referenceValues, TRUSTEE_POLICIES, trusteePolicy } from "../../policy";
 import { STRICTER } from "./stricter";
 
 const ROOT = join(__dirname, "../..");
@@ -42,7 +42,7 @@ it("docs/trust/reference-values.md lists every reference value", () => {
   const hex = (bytes: number) => [`ab`.repeat(bytes)];
   const common = { source: "x", defaultPolicy: "deny" } as const;
   const minimumTcb = { bootloader: 1, tee: 0, snp: 1, microcode: 1 };
-  const sets: ReferenceValues[] = [
+  const sets: ReferenceValueSet[] = [
     { ...common, tee: "snp", measurements: hex(48), minimumTcb },
     { ...common, tee: "az-snp-vtpm", measurements: hex(48), pcr11: hex(32), minimumTcb },
     { ...common, tee: "tdx", mrTd: hex(48), rtmr1: hex(48), rtmr2: hex(48), xfam: hex(8) },

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import {
   checkGuestImage,
   publishedPcr11,
-  type ReferenceValues,
+  type ReferenceValueSet,
   referenceValueDiff,
   referenceValues,
 } from "../../../policy/reference-values";
@@ -15,7 +15,7 @@ const common = { source: "test", defaultPolicy: "deny" } as const;
 const minimumTcb = { bootloader: 4, microcode: 25, snp: 23, tee: 0 };
 
 /** Typed values of each TEE that admit its claims document. */
-const VALUES: ReferenceValues[] = [
+const VALUES: ReferenceValueSet[] = [
   { ...common, tee: "snp", measurements: [claims("snp").snp.measurement], minimumTcb },
   {
     ...common,
@@ -64,13 +64,13 @@ describe.each(VALUES.map((v) => [v.tee, v] as const))("%s", (tee, values) => {
     const [list] = Object.entries(values).filter(([, v]) => Array.isArray(v)) as [string, string[]][];
     const [name, found] = list as [string, string[]];
     const more = [...found, "ab".repeat((found[0] as string).length / 2)];
-    const a = referenceValues({ ...values, [name]: more } as ReferenceValues);
-    expect(referenceValues({ ...values, [name]: [...more].reverse().concat(more) } as ReferenceValues)).toEqual(a);
+    const a = referenceValues({ ...values, [name]: more } as ReferenceValueSet);
+    expect(referenceValues({ ...values, [name]: [...more].reverse().concat(more) } as ReferenceValueSet)).toEqual(a);
   });
 });
 
 describe("refused", () => {
-  const snp = VALUES[0] as Extract<ReferenceValues, { tee: "snp" }>;
+  const snp = VALUES[0] as Extract<ReferenceValueSet, { tee: "snp" }>;
   it.each<[string, Partial<typeof snp>, string]>([
     ["an empty list", { measurements: [] }, "measurements is empty"],
     ["another width", { measurements: ["ab".repeat(32)] }, "not 48 bytes"],
@@ -90,7 +90,7 @@ describe("refused", () => {
 });
 
 describe("a diff", () => {
-  const [snp] = VALUES as [Extract<ReferenceValues, { tee: "snp" }>];
+  const [snp] = VALUES as [Extract<ReferenceValueSet, { tee: "snp" }>];
   const before = referenceValues(snp);
   it("names what comes and goes, short", () => {
     const after = referenceValues({ ...snp, measurements: ["ab".repeat(48)], minimumTcb: { ...minimumTcb, snp: 24 } });

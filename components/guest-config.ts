@@ -1,0 +1,4 @@
+/** Helpers for what guests read from the key broker; their results are contents of KbsResources. */
+export { imagePolicy, type RegistryLogin, registryCredentials, type SignedScope } from "../policy/guest/image-policy";
+export { type SealedSecretArgs, sealingJwk, sealSecret } from "../policy/guest/sealed-secret";
+export { type BrokerConfigArgs, brokerConfig } from "../policy/trustee/config";
