@@ -1,6 +1,6 @@
 /**
  * Entry of the npm scripts: sets up what is missing, then does the job under Node 24.
- * Usage: node tools/bootstrap.js start|test|test:quick|bench|lint|typecheck [arguments]
+ * Usage: node tools/bootstrap.js start|test|test:quick|bench|cluster|lint|typecheck [arguments]
  * Plain JavaScript for Node >= 20, no dependencies.
  */
 
@@ -21,6 +21,10 @@ const JOBS = {
   bench: (args) => {
     require("./build.js").build({ root });
     return node([path.join(root, "dist", "bench", "index.js"), ...args]);
+  },
+  cluster: (args) => {
+    require("./build.js").build({ root });
+    return node([path.join(root, "dist", "tools", "cluster", "main.js"), ...args]);
   },
   lint: () => require("./test.js").lint(root),
   typecheck: () => require("./test.js").typeCheck(root),

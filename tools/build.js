@@ -31,6 +31,7 @@ const FOLDERS = [
   "cli",
   "policy-pack",
   "bench",
+  "tools/cluster",
 ];
 const ROOT_FILES = ["index.ts"];
 const ASSETS = new Set([".rego", ".wasm", ".json", ".toml", ".yaml", ".txt", ".html", ".css", ".sql"]);

@@ -73,6 +73,12 @@ const RULES = {
     npm: [...PULUMI, "any"],
     node: "any",
   },
+  // Starts clusters for tests and for people, with the same cache and builds as the engine, and our node in them.
+  "tools/cluster": {
+    own: ["cli/engine", "relying-party/dev", "untrusted/node"],
+    npm: ["@peculiar/x509"],
+    node: "any",
+  },
 };
 
 module.exports = { RULES };

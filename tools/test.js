@@ -35,6 +35,8 @@ function test({ root, quick, args }) {
 
   // Before the tests, with its progress shown: on a fresh machine the engine may have to be built for minutes.
   if (!quick && args.length === 0 && script(root, "tools/engine.js") !== 0) failedChecks.push("Pulumi engine");
+  // The same for the test cluster, but without it its suites say that they are skipped.
+  if (!quick && args.length === 0) script(root, "dist/tools/cluster/main.js", ["build", "--argo"]);
   const totals = { passed: 0, failed: 0, skipped: 0 };
   let jestCode = 0;
   const rounds = [["--maxWorkers=2", "--testPathIgnorePatterns=\\.slow\\.test\\.ts$"]];

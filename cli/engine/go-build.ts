@@ -32,16 +32,50 @@ export async function findGo(path: string | undefined): Promise<{ go: string } |
  * Builds the engine from the modules pinned in tools/pulumi into `<root>/bin`. Go's own caches are used and kept.
  * @returns why it did not work; undefined when it did
  */
-export async function buildEngine(root: string, report: Report): Promise<string | undefined> {
+export function buildEngine(root: string, report: Report): Promise<string | undefined> {
+  return buildTools({
+    bin: join(root, "bin"),
+    module: join(packageRoot(), "tools", "pulumi"),
+    what: "the Pulumi engine",
+    packages: PACKAGES,
+    flags: ["-tags", "osusergo", "-ldflags", `-s -w -X ${PACKAGE}=v${ENGINE_VERSION}`],
+    report,
+  });
+}
+
+export interface GoBuild {
+  /** Folder for the executables. */
+  bin: string;
+  /** Folder of the go.mod that pins what is built. */
+  module: string;
+  /** For people, such as "the Pulumi engine". */
+  what: string;
+  /** How many packages are compiled, about; only for the progress line. */
+  packages: number;
+  /** Flags of `go build`. */
+  flags: readonly string[];
+  /** What is built. Default: the `tool` lines of go.mod. */
+  targets?: readonly string[];
+  /** How packages are found. Default `readonly`: only what go.mod and go.sum pin. */
+  mod?: "readonly" | "vendor";
+  report: Report;
+}
+
+/**
+ * Fetches the pinned modules and compiles the tools among them.
+ * @returns why it did not work; undefined when it did
+ */
+export async function buildTools(options: GoBuild): Promise<string | undefined> {
+  const { bin, module: cwd, what, packages, flags, targets = ["tool"], mod = "readonly", report } = options;
   const found = await findGo(process.env.PATH);
   if ("why" in found) return found.why;
-  const cwd = join(packageRoot(), "tools", "pulumi");
-  const env = { ...process.env, GOFLAGS: "-mod=readonly -buildvcs=false", GOWORK: "off" };
+  const env = { ...process.env, GOFLAGS: `-mod=${mod} -buildvcs=false`, GOWORK: "off" };
   const until = Date.now() + BUILD_TIMEOUT_MS;
 
   let downloads = 0;
-  report("download", "fetching the engine's Go modules");
-  const download = await run(found.go, ["list", "-deps", "-tags", "osusergo", "tool"], {
+  report("download", `fetching the Go modules of ${what}`);
+  const tags = flags[0] === "-tags" ? flags.slice(0, 2) : [];
+  const download = await run(found.go, ["list", "-deps", ...tags, ...targets], {
     cwd,
     env,
     timeoutMs: until - Date.now(),
@@ -55,22 +89,17 @@ export async function buildEngine(root: string, report: Report): Promise<string 
   if (download.code !== 0) return `fetching the Go modules failed: ${lastWords(download)}`;
 
   let compiled = 0;
-  report("compile", "compiling the Pulumi engine with Go (a few minutes, once)");
-  mkdirSync(join(root, "bin"), { recursive: true });
-  const flags = `-s -w -X ${PACKAGE}=v${ENGINE_VERSION}`;
-  const build = await run(
-    found.go,
-    ["build", "-v", "-tags", "osusergo", "-ldflags", flags, "-o", `${join(root, "bin")}/`, "tool"],
-    {
-      cwd,
-      env,
-      timeoutMs: until - Date.now(),
-      onLine: () => {
-        compiled++;
-        if (compiled % 100 === 0) report("compile", `compiling: ${compiled} of about ${PACKAGES} packages`);
-      },
+  report("compile", `compiling ${what} with Go (a few minutes, once)`);
+  mkdirSync(bin, { recursive: true });
+  const build = await run(found.go, ["build", "-v", ...flags, "-o", `${bin}/`, ...targets], {
+    cwd,
+    env,
+    timeoutMs: until - Date.now(),
+    onLine: () => {
+      compiled++;
+      if (compiled % 100 === 0) report("compile", `compiling: ${compiled} of about ${packages} packages`);
     },
-  );
+  });
   if (build.timedOut) return `the build took longer than ${BUILD_TIMEOUT_MS / 60_000} minutes`;
   return build.code === 0 ? undefined : `the build failed: ${lastWords(build, 10)}`;
 }

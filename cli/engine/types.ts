@@ -26,8 +26,8 @@ export interface EngineProgress {
 export type OnProgress = (event: EngineProgress) => void;
 
 /** One line for a terminal or a log, for example "[ 42 s] engine: compiling: 300 of about 1700 packages". */
-export function formatProgress({ elapsed, message }: EngineProgress): string {
-  return `[${elapsed.toFixed(0).padStart(3)} s] engine: ${message}`;
+export function formatProgress({ elapsed, message }: EngineProgress, what = "engine"): string {
+  return `[${elapsed.toFixed(0).padStart(3)} s] ${what}: ${message}`;
 }
 
 /** Append only. ENGINE_UNAVAILABLE: no source worked; install one of those the message lists, then retry. */

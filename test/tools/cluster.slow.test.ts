@@ -1,0 +1,108 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { clusterMissing, startCluster } from "../../tools/cluster";
+import { ensureBinaries } from "../../tools/cluster/binaries";
+
+const CHECKOUT = resolve(__dirname, "../..");
+const missing = clusterMissing();
+const suite = missing ? describe.skip : describe;
+if (missing) console.log(`skipped: test cluster: ${missing}`);
+
+/** Command lines of processes that work in a folder. */
+function processesOf(dir: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return /^\d+$/.test(pid) && line.includes(dir) ? [line.slice(0, 100)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function until(what: () => boolean, seconds = 30): Promise<void> {
+  for (let n = 0; !what() && n < seconds * 10; n++) await sleep(100);
+}
+
+describe("a machine with neither programs nor Go", () => {
+  it("is told what to install, and nothing is built", () => {
+    const cache = mkdtempSync(join(tmpdir(), "sf-empty-"));
+    try {
+      const why = clusterMissing({}, { SEALFLOW_CACHE: cache, PATH: "/nonexistent" });
+      // Go at its usual place counts as installed.
+      if (existsSync("/usr/local/go/bin/go")) expect(why).toBeUndefined();
+      else expect(why).toMatch(/install Go .* or set KUBEBUILDER_ASSETS/);
+      expect(readdirSync(cache)).toEqual([]);
+    } finally {
+      rmSync(cache, { recursive: true });
+    }
+  });
+
+  it("uses the programs of KUBEBUILDER_ASSETS", async () => {
+    const assets = mkdtempSync(join(tmpdir(), "sf-assets-"));
+    const env = { SEALFLOW_CACHE: join(assets, "cache"), KUBEBUILDER_ASSETS: assets, PATH: "/nonexistent" };
+    const names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"] as const;
+    try {
+      for (const name of names) execFileSync("touch", [join(assets, name)]);
+      expect(clusterMissing({}, env)).toBeUndefined();
+      const { programs } = await ensureBinaries({ env });
+      expect(programs).toEqual(Object.fromEntries(names.map((name) => [name, join(assets, name)])));
+    } finally {
+      rmSync(assets, { recursive: true });
+    }
+  });
+});
+
+suite("clusters", () => {
+  it("several at once, each with its own files, rights that are enforced, parts that come back, and nothing left", async () => {
+    const clusters = await Promise.all([startCluster(), startCluster()]);
+    try {
+      const [one, two] = clusters;
+      expect(one.url).not.toBe(two.url);
+      const kubectl = (kubeconfig: string, ...args: string[]) =>
+        spawnSync(one.kubectl, ["--kubeconfig", kubeconfig, ...args], { encoding: "utf8" });
+      expect(kubectl(one.kubeconfig, "create", "namespace", "mine").status).toBe(0);
+      expect(kubectl(two.kubeconfig, "get", "namespace", "mine").stderr).toContain("NotFound");
+      // The token of one cluster opens nothing in the other one.
+      expect(kubectl(one.kubeconfig, "--server", two.url, "get", "namespaces").status).not.toBe(0);
+      // A node reads no secrets but those of its own pods.
+      expect(kubectl(one.kubeconfigOf("node"), "get", "secrets", "-A").stderr).toContain("Forbidden");
+
+      const files = readdirSync(one.dir, { recursive: true, withFileTypes: true }).filter(
+        (entry) => entry.isFile() && !entry.parentPath.startsWith(join(one.dir, "etcd")),
+      );
+      const open = files.map((file) => join(file.parentPath, file.name)).filter((file) => statSync(file).mode & 0o077);
+      expect(open.filter((file) => !file.includes("/certs/kube-"))).toEqual([]);
+      expect(statSync(one.dir).mode & 0o077).toBe(0);
+
+      await one.kill("kube-apiserver");
+      expect(kubectl(one.kubeconfig, "get", "namespaces").status).not.toBe(0);
+      await one.start("kube-apiserver");
+      expect(kubectl(one.kubeconfig, "get", "namespace", "mine").status).toBe(0);
+    } finally {
+      await Promise.all(clusters.map((cluster) => cluster.stop()));
+    }
+    for (const { dir } of clusters) {
+      expect(existsSync(dir)).toBe(false);
+      expect(processesOf(dir)).toEqual([]);
+    }
+  }, 240_000);
+
+  it("ends with a test that is killed", async () => {
+    const program = `require(${JSON.stringify(join(CHECKOUT, "dist/tools/cluster"))}).startCluster().then((c) => console.log(c.dir))`;
+    const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    const [dir] = await new Promise<string[]>((resolve) => {
+      createInterface({ input: child.stdout }).once("line", (line) => resolve([line]));
+    });
+    if (dir === undefined) throw new Error("no folder");
+    expect(processesOf(dir).length).toBeGreaterThan(3);
+    child.kill("SIGKILL");
+    await until(() => !existsSync(dir));
+    expect(processesOf(dir)).toEqual([]);
+    expect(existsSync(dir)).toBe(false);
+  }, 120_000);
+});
