@@ -29,6 +29,8 @@ const BY_CODE: Readonly<Record<string, number>> = {
   STOP_FAILED: EXIT.unreachable,
   NOT_RUNNING: EXIT.unreachable,
   PORT_TAKEN: EXIT.unreachable,
+  API_UNREACHABLE: EXIT.unreachable,
+  API_REFUSED: EXIT.refused,
   ENGINE_UNAVAILABLE: EXIT.deployment,
   DEPLOYMENT: EXIT.deployment,
   TLS: EXIT.refused,

@@ -80,7 +80,11 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .action((file: string, options) => act(options, (context) => connect(context, file, options)));
   choice(add("run", "open a run and carry it out; needs the public connection file and your run key only"))
     .option("--params <file>", 'parameters: a JSON file {"<step>": {…}}')
-    .option("--resume [run]", "go on with an open run: only what is missing is run; default: the newest")
+    .option(
+      "--resume [run]",
+      "go on with an open run, or follow it again: only what is missing is run; default: the newest",
+    )
+    .option("--backend <name>", "local or argo; default: what the pipeline was deployed with")
     .action((options) => act(options, (context) => run(context, options, backend)));
   choice(add("status", "the pipeline's version and newest runs, or the steps of one run"))
     .argument("[run]", "run id, or its first digits")

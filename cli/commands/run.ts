@@ -2,6 +2,7 @@ import * as path from "node:path";
 import type { Context } from "../context";
 import { EXIT } from "../exit-codes";
 import type { Backend } from "../run/backend";
+import { chooseBackend } from "../run/choose";
 import { executeRun } from "../run/execute";
 import type { RunSummary } from "../run/summary";
 import { withLedger } from "../support/ledger";
@@ -11,22 +12,31 @@ import { shortRun } from "../support/runs";
 export interface RunOptions extends Choice {
   readonly params?: string;
   readonly resume?: string | true;
+  readonly backend?: string;
 }
 
-/** `sealflow run`: opens a run with the caller's run key and carries it out on this machine. */
-export async function run(context: Context, options: RunOptions, backend: Backend): Promise<number> {
+/** `sealflow run`: opens a run with the caller's run key and has the pipeline's backend carry it out. */
+export async function run(context: Context, options: RunOptions, local: Backend): Promise<number> {
   const deployed = choosePipeline(context.home, options);
+  const backend = chooseBackend(deployed.connection, options.backend, local);
   const params = options.params === undefined ? undefined : path.resolve(context.io.cwd, options.params);
   return withLedger(context, deployed, async (session) => {
     const summary = await executeRun(context, deployed, session, backend, { params, resume: options.resume });
     context.result(summary, runLines(summary));
+    if (summary.detached && summary.state === "open") return EXIT.interrupted;
     return summary.state === "succeeded" ? EXIT.ok : EXIT.run;
   });
 }
 
 /** What became of a run, and what to do next. */
-export function runLines({ run, state, seconds, steps }: RunSummary): string[] {
+export function runLines({ run, state, seconds, steps, detached }: RunSummary): string[] {
   const id = shortRun(run);
+  if (detached && state === "open") {
+    return [
+      `run ${run} goes on on the cluster`,
+      `how it stands: npx sealflow status ${id}; follow it again: npx sealflow run --resume ${id}; end it: npx sealflow cancel ${id}`,
+    ];
+  }
   const end = `run ${run}: ${state} after ${seconds.toFixed(1)} s`;
   if (state === "succeeded") return [end, `next: npx sealflow fetch ${id}`];
   const left = steps.filter((step) => step.state !== "committed").map((step) => `  ${step.name}: ${step.state}`);

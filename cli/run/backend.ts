@@ -1,4 +1,5 @@
 /** What the command line needs of a backend that carries out an open run. */
+import type { LedgerSession } from "../support/ledger";
 import type { Deployed } from "../support/pipelines";
 
 /** In the order in which they happen; every attempt ends in one of the last four. */
@@ -28,6 +29,10 @@ export interface BackendRun {
   readonly home: string;
   readonly deployed: Deployed;
   readonly run: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly session: LedgerSession;
+  /** Step → number of its shards. */
+  readonly steps: ReadonlyMap<string, number>;
   /** Step → number of its shards that were committed in an earlier try. */
   readonly done: ReadonlyMap<string, number>;
   readonly onProgress: (progress: StepProgress) => void;
@@ -36,5 +41,8 @@ export interface BackendRun {
   readonly signal: AbortSignal;
 }
 
-/** Ends when nothing more can be done; whether the run succeeded is the ledger's word. */
-export type Backend = (options: BackendRun) => Promise<void>;
+/**
+ * Ends when nothing more can be done; whether the run succeeded is the ledger's word. `detached`: the user interrupted,
+ * and the run goes on elsewhere.
+ */
+export type Backend = (options: BackendRun) => Promise<void> | Promise<"ended" | "detached">;

@@ -33,13 +33,18 @@ export async function executeRun(
   const descriptor = await versionOf(deployed);
   const started = Date.now();
   const { run, done } = await openOrResume(context, deployed, descriptor, session, options);
-  const progress = progressOn(context.io.stderr, stepsOf(descriptor));
+  const steps = stepsOf(descriptor);
+  const progress = progressOn(context.io.stderr, steps);
   progress.note(`run ${shortRun(run)} of ${deployed.connection.stack}/${deployed.connection.name} is open`);
+  let end: Awaited<ReturnType<Backend>>;
   try {
-    await backend({
+    end = await backend({
       home: context.home,
+      env: context.io.env,
       deployed,
+      session,
       run,
+      steps,
       done,
       onProgress: (step) => progress.update(step),
       onNote: (line) => progress.note(line),
@@ -48,10 +53,10 @@ export async function executeRun(
   } finally {
     progress.end();
   }
-  context.io.signal.throwIfAborted();
+  if (end !== "detached") context.io.signal.throwIfAborted();
   const status = await session.ledger.run(run, await session.read());
   session.seen((await session.ledger.head(session.head.token)).token);
-  const summary = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000);
+  const summary = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000, end === "detached");
   writeSummary(context.home, summary);
   return summary;
 }
@@ -115,6 +120,7 @@ function summaryOf(
   status: RunStatus,
   progress: Progress,
   seconds: number,
+  detached: boolean,
 ): RunSummary {
   const { stack, name, pipelineUid } = deployed.connection;
   const times = new Map(progress.states().map((s) => [s.name, s.seconds]));
@@ -136,6 +142,7 @@ function summaryOf(
     receiptsVerified: null,
     receiptsExpected: Object.values(descriptor.steps).reduce((n, { limits }) => n + limits.shards, 0),
     folder: null,
+    ...(detached ? { detached } : {}),
   };
 }
 

@@ -18,6 +18,7 @@ export const localBackend: Backend = async ({ home, deployed, run, done, onProgr
     signal,
   });
   for (const line of notes(ends, stack)) onNote(line);
+  return "ended";
 };
 
 /** `done` is only the guest's end; how it ended follows at once. */

@@ -37,6 +37,8 @@ export interface RunSummary {
   readonly receiptsExpected: number;
   /** Relative to the project; null until the run has been fetched. */
   readonly folder: string | null;
+  /** The command was interrupted while a cluster carries the run out. */
+  readonly detached?: boolean;
 }
 
 const fileOf = (home: string): string => path.join(home, "last-run.json");

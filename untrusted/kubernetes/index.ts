@@ -1,0 +1,3 @@
+export { KubernetesClient, type KubernetesObject } from "./client";
+export { type KubernetesCode, KubernetesError } from "./errors";
+export { clusterOf, readKubeconfig } from "./kubeconfig";
