@@ -11,13 +11,17 @@ export {
 export {
   type BrokerConfigArgs,
   brokerConfig,
+  cosignPublicKey,
+  type ImageSignature,
   imagePolicy,
   type RegistryLogin,
   registryCredentials,
   type SealedSecretArgs,
+  type SignedImage,
   type SignedScope,
   sealingJwk,
   sealSecret,
+  signImage,
 } from "./components/guest-config";
 export { ConfidentialPipeline, type ConfidentialPipelineArgs } from "./components/pipeline/confidential-pipeline";
 export { LocalPlatform, type LocalPlatformArgs } from "./components/platform/local-platform";

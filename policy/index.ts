@@ -21,6 +21,14 @@ export {
 export { type PolicyCode, PolicyError } from "./errors";
 export { imagePolicy, type RegistryLogin, registryCredentials, type SignedScope } from "./guest/image-policy";
 export type { ImageSettings, RegistryMirror } from "./guest/image-settings";
+export {
+  type Blob,
+  checkImageSignature,
+  cosignPublicKey,
+  type ImageSignature,
+  type SignedImage,
+  signImage,
+} from "./guest/image-signature";
 export { openSealedSecret, type SealedSecretArgs, sealingJwk, sealSecret } from "./guest/sealed-secret";
 export { type GuestBuild, guestBuild, guestPaths } from "./guest/settings";
 export { type GuestConfigArgs, guestConfig } from "./guest-config";

@@ -5,6 +5,7 @@
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { base64url, fromBase64url, utf8 } from "../../protocol/bytes";
 import { PolicyError } from "../errors";
+import { isP256 } from "./p256";
 
 export interface SealedSecretArgs {
   /** What the guest gets: `kbs:///repository/type/tag`. */
@@ -71,9 +72,7 @@ export function openSealedSecret(text: string, key: KeyObject): Record<string, u
 }
 
 function requireP256(key: KeyObject): void {
-  if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
-    throw refuse("the key must be EC P-256");
-  }
+  if (!isP256(key)) throw refuse("the key must be EC P-256");
 }
 
 const refuse = (why: string): PolicyError => new PolicyError("GUEST_CONFIG", `sealed secret: ${why}`);

@@ -1,8 +1,12 @@
+import { execFileSync } from "node:child_process";
 import { createPublicKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import {
+  checkImageSignature,
+  cosignPublicKey,
   guestConfig,
   type ImageSettings,
   imagePolicy,
@@ -10,6 +14,7 @@ import {
   registryCredentials,
   sealingJwk,
   sealSecret,
+  signImage,
   stepGuest,
 } from "../../policy";
 import { CA, STEP } from "./support";
@@ -94,6 +99,62 @@ describe("an image policy", () => {
     const bad = () => registryCredentials([{ registry: "HTTP://x", user: "u", password: "hunter2" }]);
     expect(bad).toThrow("registry credentials");
     expect(bad).not.toThrow("hunter2");
+  });
+});
+
+describe("a cosign signature of an image", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const image = { repository: "registry.example:5000/team/train", manifestDigest: `sha256:${"ab".repeat(32)}` };
+  const signed = signImage(image, privateKey);
+  const pem = cosignPublicKey(privateKey);
+  const text = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString());
+
+  it("has the layout that guests look for, and openssl verifies it", () => {
+    expect(signed.tag).toBe(`sha256-${"ab".repeat(32)}.sig`);
+    const manifest = text(signed.manifest.bytes);
+    expect(manifest.config.digest).toBe(signed.config.digest);
+    expect(text(signed.config.bytes).rootfs.diff_ids).toEqual([signed.layer.digest]);
+    const [layer] = manifest.layers;
+    expect(layer).toMatchObject({ digest: signed.layer.digest, size: signed.layer.bytes.length });
+    const dir = mkdtempSync(join(tmpdir(), "sealflow-cosign-"));
+    const at = (name: string, bytes: Uint8Array | string) => {
+      writeFileSync(join(dir, name), bytes);
+      return join(dir, name);
+    };
+    const signature = at("sig", Buffer.from(layer.annotations["dev.cosignproject.cosign/signature"], "base64"));
+    const args = [
+      "dgst",
+      "-sha256",
+      "-verify",
+      at("key.pem", pem),
+      "-signature",
+      signature,
+      at("p", signed.layer.bytes),
+    ];
+    expect(execFileSync("openssl", args, { encoding: "utf8" })).toContain("Verified OK");
+    rmSync(dir, { recursive: true });
+  });
+
+  it("is checked as a guest does: key, repository, digest, bytes", () => {
+    const other = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+    expect(() => checkImageSignature(image, signed, pem)).not.toThrow();
+    expect(() => checkImageSignature(image, signed, cosignPublicKey(other))).toThrow("not of this key");
+    const moved = { ...image, repository: "registry.example:5000/team/other" };
+    expect(() => checkImageSignature(moved, signed, pem)).toThrow("another repository");
+    const swapped = { ...image, manifestDigest: `sha256:${"cd".repeat(32)}` };
+    expect(() => checkImageSignature(swapped, signed, pem)).toThrow("another image");
+    const bytes = Uint8Array.from(signed.layer.bytes, (b, i) => (i === 40 ? b ^ 1 : b));
+    expect(() => checkImageSignature(image, { ...signed, layer: { ...signed.layer, bytes } }, pem)).toThrow(
+      "no signed layer",
+    );
+  });
+
+  it("of a tag, a short digest, or with another curve is refused", () => {
+    expect(() => signImage({ ...image, repository: "r.example/a:latest" }, privateKey)).toThrow("without a tag");
+    expect(() => signImage({ ...image, manifestDigest: "sha256:ab" }, privateKey)).toThrow("64 hex digits");
+    const curve = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
+    expect(() => signImage(image, curve)).toThrow("EC P-256");
+    expect(JSON.stringify(signed)).not.toContain("PRIVATE");
   });
 });
 
