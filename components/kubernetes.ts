@@ -1,6 +1,9 @@
 /** Public interface of `sealflow/kubernetes`: what needs the package @pulumi/kubernetes. */
 export { ArgoBackend, argoBackend } from "./backend/argo/argo-backend";
 export type { ArgoBackendArgs } from "./backend/argo/args";
+export { type BareMetalArgs, BareMetalTee, type HostsArgs, type PreflightArgs } from "./baremetal/args";
+export { BareMetal } from "./baremetal/bare-metal";
 export { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "./platform/cluster";
 export { ExistingCluster, type ExistingClusterArgs } from "./platform/existing-cluster";
+export { GuestImagePolicy } from "./platform/peer-pods";
 export { clusterProvider } from "./platform/provider";

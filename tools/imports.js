@@ -4,7 +4,7 @@ const fs = require("node:fs");
 const { isBuiltin } = require("node:module");
 const path = require("node:path");
 const ts = require("typescript");
-const { RULES } = require("./import-rules.js");
+const { RULES, CLOUD_SDKS } = require("./import-rules.js");
 
 /** @typedef {{file: string, line: number, imports: string, why: string}} Problem */
 
@@ -49,11 +49,22 @@ function refusal(row, rule, file, specifier) {
   if (name === "sealflow") {
     return rule.own.includes("sealflow") ? undefined : `${row} imports by relative path, not by package name`;
   }
+  if (Object.hasOwn(CLOUD_SDKS, name)) return cloudRefusal(name, specifier, file);
   if (rule.npm !== "any" && rule.npm.includes(name)) return undefined;
   if (rule.npm === "any" || rule.npm.includes("any")) {
     return name.startsWith("@pulumi/") ? `${row} may not use Pulumi` : undefined;
   }
   return `${row} may use ${list(rule.npm)} of npm`;
+}
+
+/** A cloud's SDK: in the folder of that cloud alone, and by its modules. */
+function cloudRefusal(name, specifier, file) {
+  const places = CLOUD_SDKS[name];
+  if (!places.some((place) => file === place || file.startsWith(`${place}/`)))
+    return `only ${list(places)} may use ${name}`;
+  return specifier === name
+    ? `import a module of ${name}, such as ${name}/${name.endsWith("aws") ? "ec2" : "network"}`
+    : undefined;
 }
 
 function list(names) {

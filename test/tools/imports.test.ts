@@ -53,6 +53,17 @@ describe("an import against the direction is refused", () => {
     ["the owner using Pulumi", "owner/a.ts", `import * as pulumi from "@pulumi/pulumi";`],
     ["a product folder using a test", "owner/a.ts", `import { x } from "../test/helpers";`],
     ["a product folder using its own package by name", "cli/a.ts", `import { x } from "sealflow";`],
+    ["a cloud's SDK by its root", "components/azure/a.ts", `import * as azure from "@pulumi/azure-native";`],
+    [
+      "a cloud's SDK in another cloud's folder",
+      "components/aws/a.ts",
+      `import * as n from "@pulumi/azure-native/network";`,
+    ],
+    [
+      "a cloud's SDK in what every program loads",
+      "components/options.ts",
+      `import type { Vpc } from "@pulumi/aws/ec2";`,
+    ],
     ["a path out of the project", "owner/a.ts", `import { x } from "../../elsewhere";`],
   ])("%s", (_what, file, text) => {
     const problems = problemsOf(file, `// first line\n${text}\n`);

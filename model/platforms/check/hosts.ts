@@ -6,13 +6,13 @@ import { REFUSED } from "../refused";
 import type { PlatformRow } from "../types";
 import { isBelow, versionOf } from "./version";
 
-interface Floor {
+export interface HostFloor {
   readonly kernel: string;
   readonly label: string;
 }
 
 /** Source: confidentialcontainers.org, prerequisites/hardware; labels: kata-deploy's node-feature-rules. */
-const FLOORS: Readonly<Record<"SEV-SNP" | "TDX", Floor>> = {
+export const HOST_FLOORS: Readonly<Record<"SEV-SNP" | "TDX", HostFloor>> = {
   "SEV-SNP": { kernel: "6.16.1", label: "amd.feature.node.kubernetes.io/snp" },
   TDX: { kernel: "6.17", label: "intel.feature.node.kubernetes.io/tdx" },
 };
@@ -22,7 +22,7 @@ const GPU_LABEL = "nvidia.com/cc.ready.state";
 export function checkHosts(row: PlatformRow, { hosts }: PlatformArgs, out: Problems): void {
   if (row.cloud !== "baremetal" || hosts === undefined) return;
   if (row.hardware !== "SEV-SNP" && row.hardware !== "TDX") return;
-  const floor = FLOORS[row.hardware];
+  const floor = HOST_FLOORS[row.hardware];
   if (hosts.arch !== undefined && hosts.arch !== "amd64") {
     out.error("HOST", "hosts.arch", `${hosts.arch} has no ${row.hardware}; use amd64 hosts`);
   }

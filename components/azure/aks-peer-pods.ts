@@ -1,0 +1,116 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { GuestSettings } from "../../model";
+import { type PlatformWiring, sweepCommands } from "../../model/platforms";
+import { peerPodsChart } from "../../policy/peer-pods";
+import { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
+import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS, wiringOf } from "../platform/peer-pods";
+import type { GuestImage } from "../platform/platform";
+import { type AksPeerPodsArgs, AzureTee } from "./args";
+import { factsOf, ownProblems, PLATFORM_OF } from "./check";
+import { createCluster } from "./cluster";
+import { createGroup, createGuestsGroup, galleryOf } from "./groups";
+import { createAdaptorIdentity } from "./identity";
+import { createNetwork, existingNetwork } from "./network";
+import { account } from "./roles";
+
+/**
+ * One confidential VM for each pod, beside an AKS cluster that is not trusted. Everything from the network to the
+ * adaptor's identity; CocoRuntime installs the runtime.
+ */
+export class AksPeerPods extends pulumi.ComponentResource implements ClusterPlatform {
+  readonly clusterName: string;
+  /** Row of the capability matrix (docs/platforms.md). */
+  readonly platform: string;
+  /** Evidence by Trustee's name of its verifier. */
+  readonly tee: string;
+  readonly runtimeClass: string;
+  readonly confidential: boolean;
+  /** Initdata rule, sizes of guests, order of deletion. */
+  readonly wiring: PlatformWiring;
+  /** Secret. Unknown in the preview of a new cluster. */
+  readonly kubeconfig: pulumi.Output<string>;
+  readonly guestImage: GuestImage;
+  readonly guest: GuestSettings;
+  /** The peer-pods chart with the values of this platform. */
+  readonly runtime: RuntimeNeeds;
+  /** What must be there before the adaptor, and must outlive it. */
+  readonly before: pulumi.Resource[];
+  /** Resource group of the guests; `destroy` deletes it, and what was left in it, before the network. */
+  readonly guestsResourceGroup: pulumi.Output<string>;
+  /** Commands that list and delete guests that were left behind (docs/azure.md). */
+  readonly sweep: pulumi.Output<string[]>;
+
+  constructor(name: string, args: AksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("sealflow:index:AksPeerPods", name, {}, opts);
+    checkPlatform(name, factsOf(args), ownProblems(args), this);
+    this.platform = PLATFORM_OF[args.tee ?? AzureTee.SevSnp];
+    this.wiring = wiringOf(this.platform);
+    this.tee = this.wiring.tee;
+    this.runtimeClass = this.wiring.runtimeClass;
+    this.confidential = this.wiring.confidential;
+    this.clusterName = name;
+    this.guestImage = guestImageOf(args);
+    this.guest = { initdataCarrier: this.wiring.initdata.carrier };
+
+    const tags = ownerTags(name, args.tags);
+    const resourceGroupName = createGroup(name, args, tags, this);
+    const scope = { name, args, resourceGroupName, tags, parent: this };
+    const network = args.network?.existing ? existingNetwork(args.network.existing) : createNetwork(scope);
+    const cluster = createCluster({ ...scope, nodesSubnetId: network.nodesSubnetId });
+    const guests = createGuestsGroup(name, args, tags, network, this);
+    const identity = createAdaptorIdentity({
+      ...scope,
+      location: args.location,
+      guestsGroupId: guests.id,
+      guestsSubnetId: network.guestsSubnetId,
+      galleryId: galleryOf(args),
+      oidcIssuer: cluster.oidcIssuer,
+    });
+
+    const { subscriptionId, tenantId } = account();
+    const tag = { key: OWNER_TAG, value: tags[OWNER_TAG] ?? "" };
+    this.kubeconfig = cluster.kubeconfig;
+    this.guestsResourceGroup = guests.name;
+    this.before = [...network.resources, guests, ...cluster.resources, ...identity.resources];
+    const chart = pulumi
+      .all([subscriptionId, tenantId, guests.name, network.guestsSubnetId, identity.clientId, args.image.id])
+      .apply(([subscription, tenant, resourceGroup, subnetId, clientId, imageId]) =>
+        peerPodsChart({
+          ...settingsOf(args),
+          cloud: "azure",
+          subscriptionId: subscription,
+          tenantId: tenant,
+          resourceGroup,
+          subnetId,
+          clientId,
+          imageId,
+          tags,
+        }),
+      );
+    this.runtime = { kind: RuntimeKind.PeerPods, chart, nodeLabels: WORKER_LABELS };
+    this.sweep = pulumi
+      .all([subscriptionId, guests.name])
+      .apply(([subscription, resourceGroup]) =>
+        sweepCommands({ cloud: "azure", subscriptionId: subscription, resourceGroup, tag }),
+      );
+    this.registerOutputs({
+      platform: this.platform,
+      tee: this.tee,
+      runtimeClass: this.runtimeClass,
+      confidential: this.confidential,
+      kubeconfig: this.kubeconfig,
+      guestsResourceGroup: this.guestsResourceGroup,
+      sweep: this.sweep,
+    });
+  }
+}
+
+/** The chart's settings that the program says itself. */
+const settingsOf = ({ location, sizes, limitPerWorker, rootDiskGiB, vxlanPort }: AksPeerPodsArgs) => ({
+  region: location,
+  defaultInstance: sizes.default,
+  instances: sizes.allowed ?? [sizes.default],
+  ...(limitPerWorker === undefined ? {} : { limitPerNode: limitPerWorker }),
+  ...(rootDiskGiB === undefined ? {} : { rootGiB: rootDiskGiB }),
+  ...(vxlanPort === undefined ? {} : { vxlanPort }),
+});
