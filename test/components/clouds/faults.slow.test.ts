@@ -1,0 +1,77 @@
+/** Every call of both clouds' platforms goes wrong in turn, in the clouds' own words. One stack has both, to save time. */
+import * as path from "node:path";
+import type { Fault } from "../../support/cloud-providers/faults";
+import type { Store } from "../../support/cloud-providers/store";
+import { EngineStack } from "../../support/engine-stack";
+
+const WORDS = /QuotaExceeded|409 Conflict|403 AuthorizationFailed/;
+const KINDS = ["quota", "conflict", "denied"] as const;
+
+let stack: EngineStack;
+/** Each cloud with the names of all its resources. */
+let clouds: { readonly store: Store; readonly names: readonly string[] }[];
+
+beforeAll(async () => {
+  stack = await EngineStack.create({ module: path.join(__dirname, "programs.ts") });
+  await stack.program("bothClouds");
+  expect(await stack.up()).toMatchObject({ ok: true });
+  clouds = ["azure-native", "aws"].map((pkg) => {
+    const store = stack.cloud(pkg);
+    return { store, names: store.all().map(({ name }) => name) };
+  });
+}, 120_000);
+afterAll(() => stack?.close());
+
+const left = (): string[] => clouds.flatMap(({ store }) => store.all().map(({ name }) => name));
+
+/** Each call of a kind fails once. @returns how often the step was tried until it went well. */
+async function failOnce(on: Fault["on"], step: () => Promise<{ ok: boolean; text: string }>): Promise<number> {
+  for (const { store, names } of clouds) {
+    store.faults = names.map((of, i) => ({ on, of, kind: KINDS[i % KINDS.length] ?? "quota" }));
+  }
+  const most = clouds.flatMap(({ names }) => names).length;
+  for (let tries = 1; tries <= most + 1; tries++) {
+    const { ok, text } = await step();
+    if (ok) return tries;
+    expect(text).toMatch(WORDS);
+  }
+  throw new Error(`not done after ${most + 1} tries`);
+}
+
+const unstruck = (): Fault[] => clouds.flatMap(({ store }) => store.faults.filter(({ times }) => times !== 0));
+
+test("the platforms have enough calls for this to mean something", () => {
+  expect(clouds.map(({ names }) => names.length > 18)).toEqual([true, true]);
+});
+
+test("each delete fails once: the next destroy goes on, and the last leaves nothing", async () => {
+  expect(await failOnce("delete", stack.destroy)).toBeGreaterThan(1);
+  expect(unstruck()).toEqual([]);
+  expect(left()).toEqual([]);
+}, 600_000);
+
+test("each create fails once: the next up goes on, and the last is complete", async () => {
+  expect(await failOnce("create", () => stack.up())).toBeGreaterThan(1);
+  expect(unstruck()).toEqual([]);
+  expect(left().sort()).toEqual(clouds.flatMap(({ names }) => names).sort());
+  expect(await stack.preview("--expect-no-changes")).toMatchObject({ ok: true });
+  expect(await stack.destroy()).toMatchObject({ ok: true });
+}, 600_000);
+
+test("each create fails for good: destroy cleans up what there is", async () => {
+  const rounds = Math.max(...clouds.map(({ names }) => names.length));
+  const struck = new Set<string>();
+  for (let i = 0; i < rounds; i++) {
+    for (const { store, names } of clouds) {
+      const of = names[i % names.length] as string;
+      store.faults = [{ on: "create", of, kind: "denied", times: null }];
+      struck.add(`${store.dir} ${of}`);
+    }
+    // The rest goes on, so that both clouds' calls are reached.
+    const { ok, text } = await stack.up("--continue-on-error");
+    expect({ i, ok }).toEqual({ i, ok: false });
+    expect(text.match(/403 AuthorizationFailed/g)?.length).toBeGreaterThanOrEqual(2);
+    expect({ i, ...(await stack.destroy()), left: left() }).toMatchObject({ i, ok: true, left: [] });
+  }
+  expect(struck.size).toBe(clouds.flatMap(({ names }) => names).length);
+}, 900_000);
