@@ -11,6 +11,7 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BenchOptions, type Figure, figure } from "./figure";
 import { program, ROOT } from "./support/child";
+import { isBusy, opensslRate, spentOn } from "./support/machine";
 
 const SIZE = Number(process.env.SEALFLOW_BENCH_BYTES ?? 4 * 2 ** 30);
 /** Peers copy through files in memory, so they get less of it; a rate does not depend on it. */
@@ -26,7 +27,7 @@ async function best(once: () => number | Promise<number>): Promise<number> {
 }
 
 export async function run({ say }: BenchOptions): Promise<Figure[]> {
-  const busy = (loadavg()[0] ?? 0) > 0.7;
+  const busy = isBusy();
   const by = busy ? ", by CPU time of the busiest thread" : "";
   if (busy) say(`load is ${loadavg()[0]?.toFixed(1)} before the bench begins: measuring CPU time instead of the clock`);
   const secondsOf = ({ seconds, busiest }: Pass): number => (busy ? busiest : seconds);
@@ -35,14 +36,14 @@ export async function run({ say }: BenchOptions): Promise<Figure[]> {
   const dir = mkdtempSync(join(memoryFolder(3 * PEER_SIZE), "sf-edge-"));
   try {
     say(`sealing ${SIZE / 2 ** 20} MiB from memory; OpenSSL before and after`);
-    const rate = { aes: openssl("aes-256-gcm", busy), sha: openssl("sha256", busy) };
+    const rate = { aes: opensslRate("aes-256-gcm", busy), sha: opensslRate("sha256", busy) };
     const written = SIZE / (await best(async () => secondsOf(await pass.run<Pass>("write", String(SIZE))))) / MB;
 
     const at = (name: string) => join(dir, name);
     fill(at("plain"), PEER_SIZE);
     await pass.run<Pass>("seal", at("plain"), at("sealed"));
     const opened = PEER_SIZE / (await best(async () => secondsOf(await pass.run<Pass>("open", at("sealed"))))) / MB;
-    const after = { aes: openssl("aes-256-gcm", busy), sha: openssl("sha256", busy) };
+    const after = { aes: opensslRate("aes-256-gcm", busy), sha: opensslRate("sha256", busy) };
     const limit = Math.min(Math.max(rate.aes, after.aes), Math.max(rate.sha, after.sha));
     const cores = availableParallelism();
     const figures = [
@@ -100,18 +101,6 @@ interface Pass {
 }
 
 const round = (value: number): number => Math.round(value);
-
-/** MB/s, blocks of 1 MiB. */
-function openssl(algorithm: string, busy: boolean): number {
-  const text = execFileSync(
-    "openssl",
-    ["speed", ...(busy ? [] : ["-elapsed"]), "-mr", "-seconds", "2", "-bytes", "1048576", "-evp", algorithm],
-    { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
-  );
-  const found = /^\+F:[^\n]*:([0-9.]+)\s*$/m.exec(text)?.[1];
-  if (!found) throw new Error(`openssl speed ${algorithm} printed no result`);
-  return Number(found) / MB;
-}
 
 /** A file system in memory when it has room: the disk is not what is measured. */
 function memoryFolder(bytes: number): string {
@@ -187,15 +176,7 @@ type Timer = (command: string, args: string[]) => number;
 /** @param busy CPU seconds instead of the clock's. Both peers work in one thread. */
 function timer(busy: boolean): Timer {
   return (command, args) => {
-    const started = process.hrtime.bigint();
-    const { status, stdout, stderr } = spawnSync("sh", ["-c", '"$@" > /dev/null && times', "sh", command, ...args], {
-      encoding: "utf8",
-    });
-    const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-    if (status !== 0) throw new Error(`${command}: ${stderr}`);
-    if (!busy) return seconds;
-    // Second line: user and system time of the shell's children.
-    const spent = [...(stdout.trim().split("\n")[1] ?? "").matchAll(/(\d+)m([\d.]+)s/g)];
-    return spent.reduce((sum, [, minutes, rest]) => sum + Number(minutes) * 60 + Number(rest), 0);
+    const { seconds, cpu } = spentOn(command, args);
+    return busy ? cpu : seconds;
   };
 }

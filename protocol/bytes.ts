@@ -42,3 +42,14 @@ function strict(text: string, encoding: "hex" | "base64" | "base64url"): Uint8Ar
 }
 
 export const equalBytesHex = (a: Uint8Array, text: string): boolean => hex(a) === text;
+
+/**
+ * Gives a buffer's memory back at once. The collector does not see how much memory hangs on small objects until tens of
+ * megabytes have gathered, and memory that was just used is in the cores' caches. A wish: Node 20 cannot.
+ */
+export function release(bytes: Uint8Array): void {
+  const { buffer: whole, byteOffset, byteLength } = bytes;
+  // A part of a larger buffer is somebody else's too.
+  if (byteOffset !== 0 || byteLength !== whole.byteLength || !(whole instanceof ArrayBuffer)) return;
+  (whole as ArrayBuffer & { transfer?: (size: number) => ArrayBuffer }).transfer?.(0);
+}

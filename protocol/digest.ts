@@ -1,8 +1,9 @@
 /**
- * SHA-256 beside the cipher: a second thread hashes what the first one has sealed or is about to open, so that on two
- * cores an object takes the time of the slower of the two, not of both. Measured by `npm run bench -- edge`.
+ * SHA-256 beside the cipher: other threads hash what the first one has sealed or is about to open, so that on two
+ * cores an object takes the time of the slower of the two, not of both. Several digests of one stream have a thread
+ * each. Measured by `npm run bench -- edge` and `run`.
  */
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { Worker } from "node:worker_threads";
 
 export interface Digest {
@@ -14,8 +15,21 @@ export interface Digest {
   close(): void;
 }
 
+/** One digest of a stream. */
+export interface Lane {
+  /** HMAC-SHA256 under this key; without one, SHA-256. */
+  readonly key?: Uint8Array;
+  /** Hashed before the stream; for the lanes that differ in it. */
+  readonly before?: Uint8Array;
+}
+
+export interface Digests extends Omit<Digest, "digest"> {
+  /** Lower-case hex, one for each lane, in their order; once. */
+  digests(): Promise<string[]>;
+}
+
 /** Below this a thread costs more than it saves, bytes. */
-const THREAD_FROM = 8 * 1024 * 1024;
+export const THREAD_FROM = 8 * 1024 * 1024;
 /** Small enough to stay in the cores' caches on its way from one to the other. */
 const SLOT_BYTES = 256 * 1024;
 const SLOTS = 8;
@@ -23,60 +37,136 @@ const SLOTS = 8;
 const PATIENCE_MS = 120_000;
 
 /** @param size bytes to come, as far as is known; decides only how, never what. */
-export const createDigest = (size: number): Digest => (size < THREAD_FROM ? inline() : new ThreadDigest());
-
-function inline(): Digest {
-  const hash = createHash("sha256");
-  return { update: (bytes) => void hash.update(bytes), digest: async () => hash.digest("hex"), close: () => undefined };
+export function createDigest(size: number): Digest {
+  const one = createDigests(size, [{}]);
+  return {
+    update: (bytes) => one.update(bytes),
+    digest: async () => (await one.digests())[0] as string,
+    close: () => one.close(),
+  };
 }
 
-/** Slots filled, slots hashed: counters that only grow, modulo 2^32. */
+/** @param size as for `createDigest`. @param lanes at least one. */
+export const createDigests = (size: number, lanes: readonly Lane[]): Digests =>
+  size < THREAD_FROM ? inline(lanes) : new ThreadDigests(lanes);
+
+function inline(lanes: readonly Lane[]): Digests {
+  const hashes = lanes.map(({ key, before }) => {
+    const hash = key ? createHmac("sha256", key) : createHash("sha256");
+    return before ? hash.update(before) : hash;
+  });
+  return {
+    update: (bytes) => {
+      for (const hash of hashes) hash.update(bytes);
+    },
+    digests: async () => hashes.map((hash) => hash.digest("hex")),
+    close: () => undefined,
+  };
+}
+
+/** Slots filled; then, at FIRST + lane, slots that this lane has hashed: counters that only grow, modulo 2^32. */
 const FILLED = 0;
-const HASHED = 1;
+const FIRST = 1;
 /** In place of a length: no more slots come. */
 const END = -1;
 
-/** Runs in the thread. As text, because the runner is one file. */
+/** Runs in a thread, for one lane after the other. As text, because the runner is one file. */
 const LOOP = `
-const { workerData: { counters, lengths, slots, slotBytes }, parentPort } = require("node:worker_threads");
-const hash = require("node:crypto").createHash("sha256");
-for (let at = 0, open = true; open; ) {
-  Atomics.wait(counters, ${FILLED}, at);
-  for (const filled = Atomics.load(counters, ${FILLED}); at !== filled; at = (at + 1) | 0) {
-    const slot = (at >>> 0) % lengths.length;
-    if (lengths[slot] === ${END}) { open = false; break; }
-    hash.update(slots.subarray(slot * slotBytes, slot * slotBytes + lengths[slot]));
-    Atomics.store(counters, ${HASHED}, (at + 1) | 0);
-    Atomics.notify(counters, ${HASHED});
+const { parentPort } = require("node:worker_threads");
+const { createHash, createHmac } = require("node:crypto");
+parentPort.on("message", ({ counters, lengths, slots, slotBytes, hashed, key, before }) => {
+  const hash = key ? createHmac("sha256", key) : createHash("sha256");
+  if (before) hash.update(before);
+  for (let at = 0, open = true; open; ) {
+    Atomics.wait(counters, ${FILLED}, at);
+    for (const filled = Atomics.load(counters, ${FILLED}); at !== filled; at = (at + 1) | 0) {
+      const slot = (at >>> 0) % lengths.length;
+      if (lengths[slot] === ${END}) { open = false; break; }
+      hash.update(slots.subarray(slot * slotBytes, slot * slotBytes + lengths[slot]));
+      Atomics.store(counters, hashed, (at + 1) | 0);
+      Atomics.notify(counters, hashed);
+    }
   }
-}
-parentPort.postMessage(hash.digest("hex"));
+  parentPort.postMessage(hash.digest("hex"));
+});
 `;
 
-/** A ring of slots in shared memory. Powers of two, so that the counters may overflow. */
-class ThreadDigest implements Digest {
-  readonly #counters = new Int32Array(new SharedArrayBuffer(8));
-  readonly #lengths = new Int32Array(new SharedArrayBuffer(4 * SLOTS));
-  readonly #slots = new Uint8Array(new SharedArrayBuffer(SLOT_BYTES * SLOTS));
-  readonly #worker: Worker;
-  readonly #result: Promise<string>;
-  #fill = 0;
+/** Threads that have nothing to do: starting one costs as much as hashing 50 MiB. */
+const idle: Thread[] = [];
+const MAX_IDLE = 2;
+
+class Thread {
+  readonly #worker = new Worker(LOOP, {
+    eval: true,
+    env: {},
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
+  });
+  #resolve: (digest: string) => void = () => undefined;
+  #reject: (error: Error) => void = () => undefined;
 
   constructor() {
-    this.#worker = new Worker(LOOP, {
-      eval: true,
-      env: {},
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
-      workerData: { counters: this.#counters, lengths: this.#lengths, slots: this.#slots, slotBytes: SLOT_BYTES },
+    this.#worker.on("message", (digest: string) => this.#resolve(digest));
+    this.#worker.on("error", (error) => this.#lost(error));
+    this.#worker.on("exit", () => this.#lost(new Error("digest: the thread ended early")));
+  }
+
+  static take(): Thread {
+    const known = idle.pop();
+    if (known) known.#worker.ref();
+    return known ?? new Thread();
+  }
+
+  run(lane: object): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#worker.postMessage(lane);
     });
-    this.#result = new Promise((resolve, reject) => {
-      this.#worker.once("message", resolve);
-      this.#worker.once("error", reject);
-      this.#worker.once("exit", () => reject(new Error("digest: the thread ended early")));
-    });
-    // Whoever does not ask for the digest any more has an error of its own.
-    this.#result.catch(() => undefined);
+  }
+
+  /** When its stream has ended. An idle thread holds up nobody who wants to leave. */
+  giveBack(): void {
+    this.#worker.unref();
+    if (idle.length < MAX_IDLE) idle.push(this);
+    else this.terminate();
+  }
+
+  terminate(): void {
+    void this.#worker.terminate();
+  }
+
+  #lost(error: Error): void {
+    const at = idle.indexOf(this);
+    if (at >= 0) idle.splice(at, 1);
+    this.#reject(error);
+  }
+}
+
+/** A ring of slots in shared memory that every lane reads. Powers of two, so that the counters may overflow. */
+class ThreadDigests implements Digests {
+  readonly #counters: Int32Array;
+  readonly #lengths = new Int32Array(new SharedArrayBuffer(4 * SLOTS));
+  readonly #slots = new Uint8Array(new SharedArrayBuffer(SLOT_BYTES * SLOTS));
+  readonly #threads: Thread[] = [];
+  readonly #results: Promise<string[]>;
+  #fill = 0;
+  #ended = false;
+
+  constructor(lanes: readonly Lane[]) {
+    this.#counters = new Int32Array(new SharedArrayBuffer(4 * (FIRST + lanes.length)));
+    this.#results = Promise.all(lanes.map((lane, i) => this.#start(lane, FIRST + i)));
+    // Whoever does not ask for the digests any more has an error of its own.
+    this.#results.catch(() => undefined);
+  }
+
+  #start({ key, before }: Lane, hashed: number): Promise<string> {
+    const thread = Thread.take();
+    this.#threads.push(thread);
+    const shared = { counters: this.#counters, lengths: this.#lengths, slots: this.#slots, slotBytes: SLOT_BYTES };
+    // Copies: what a thread is given takes along all of the buffer that it is a part of.
+    const copied = { key: key && new Uint8Array(key), before: before && new Uint8Array(before) };
+    return thread.run({ ...shared, ...copied, hashed });
   }
 
   update(bytes: Uint8Array): void {
@@ -89,14 +179,20 @@ class ThreadDigest implements Digest {
     }
   }
 
-  digest(): Promise<string> {
+  async digests(): Promise<string[]> {
     if (this.#fill > 0) this.#pass(this.#fill);
     this.#pass(END);
-    return this.#result;
+    const results = await this.#results;
+    this.#ended = true;
+    return results;
   }
 
   close(): void {
-    void this.#worker.terminate();
+    // A thread whose stream has not ended waits for more of it.
+    for (const thread of this.#threads.splice(0)) {
+      if (this.#ended) thread.giveBack();
+      else thread.terminate();
+    }
   }
 
   get #filled(): number {
@@ -107,16 +203,20 @@ class ThreadDigest implements Digest {
     return (this.#filled >>> 0) % SLOTS;
   }
 
-  /** Hands the current slot over and waits until the next one is free. */
+  /** Hands the current slot over and waits until the next one is free: until the slowest lane has hashed it. */
   #pass(length: number): void {
     this.#lengths[this.#slot] = length;
     this.#fill = 0;
     Atomics.store(this.#counters, FILLED, (this.#filled + 1) | 0);
     Atomics.notify(this.#counters, FILLED);
+    for (let lane = FIRST; lane < this.#counters.length; lane++) this.#await(lane);
+  }
+
+  #await(lane: number): void {
     for (;;) {
-      const hashed = Atomics.load(this.#counters, HASHED);
+      const hashed = Atomics.load(this.#counters, lane);
       if (((this.#filled - hashed) | 0) < SLOTS) return;
-      if (Atomics.wait(this.#counters, HASHED, hashed, PATIENCE_MS) === "timed-out") {
+      if (Atomics.wait(this.#counters, lane, hashed, PATIENCE_MS) === "timed-out") {
         throw new Error("digest: the thread does not answer");
       }
     }

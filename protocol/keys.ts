@@ -77,6 +77,8 @@ export const wrapIv = (root: Root, id: string, wrappedOptionsDigest: string): Ui
 /** 32 random-looking bytes that go into each sealed layer, so that its diff_id confirms no guess about its content. */
 export const layerSalt = (root: Root, image: string, index: number): Uint8Array =>
   derive(root, 32, "layer-salt", image, String(index));
+/** Marks, for the owner alone, what a sealed image on the owner's disk was made from; no part of any image. */
+export const sourceMarkKey = (root: Root): Uint8Array => derive(root, 32, "source-mark");
 
 // Datasets.
 /** Keyed digest of the content: equal for equal content under one root, and confirms no guess without it. */

@@ -125,30 +125,49 @@ export function unwrapLayer(annotations: Annotations, kekOf: (kid: string) => Ui
   throw new OcicryptError("LAYER_KEY", `no key for this layer: it needs ${packets.map((p) => p.kid).join(" or ")}`);
 }
 
-/** Encrypts one layer; `update` in order, then `final` once. */
-export class LayerSealer {
+/** The cipher of one layer without its HMAC, for callers that compute that (over what `update` returns) beside it. */
+export class LayerCipher {
   readonly #cipher: Cipheriv;
-  readonly #mac;
-  #size = 0;
+  /** Bytes so far. */
+  size = 0;
 
   constructor(key: Uint8Array, nonce: Uint8Array) {
     exactly("layer key", key, KEY_BYTES);
     exactly("layer nonce", nonce, NONCE_BYTES);
     this.#cipher = createCipheriv("aes-256-ctr", key, nonce);
+  }
+
+  update(plaintext: Uint8Array): Uint8Array {
+    const sealed = this.#cipher.update(plaintext);
+    this.size += sealed.length;
+    return sealed;
+  }
+
+  final(): void {
+    this.#cipher.final();
+  }
+}
+
+/** Encrypts one layer; `update` in order, then `final` once. */
+export class LayerSealer {
+  readonly #cipher: LayerCipher;
+  readonly #mac;
+
+  constructor(key: Uint8Array, nonce: Uint8Array) {
+    this.#cipher = new LayerCipher(key, nonce);
     this.#mac = createHmac("sha256", key);
   }
 
   update(plaintext: Uint8Array): Uint8Array {
     const sealed = this.#cipher.update(plaintext);
     this.#mac.update(sealed);
-    this.#size += sealed.length;
     return sealed;
   }
 
   /** Size in bytes. */
   final(): { hmac: Uint8Array; size: number } {
     this.#cipher.final();
-    return { hmac: new Uint8Array(this.#mac.digest()), size: this.#size };
+    return { hmac: new Uint8Array(this.#mac.digest()), size: this.#cipher.size };
   }
 }
 

@@ -1,6 +1,6 @@
 /** A pipeline of steps that share one image, deployed to a relying party in a process of its own, for measuring. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildDescriptor, signDescriptor } from "../../owner/descriptor";
@@ -14,9 +14,8 @@ import type { Connection } from "../../protocol/connection";
 import { ownerSigningKey, type Root, runKey } from "../../protocol/keys";
 import type { DescriptorStep } from "../../protocol/messages";
 import { startDevDetached, stopDev } from "../../relying-party/dev";
-import { KbsAdmin } from "../../relying-party/kbs-client";
+import { adminTokens, KbsAdmin, parseAdminKey } from "../../relying-party/kbs-client";
 import { LedgerClient, type RunStatus } from "../../relying-party/ledger-client";
-import { devAdminTokens } from "../../test/support/admin-key";
 import { ROOT } from "../support/child";
 
 /** What a step of a bench has; the rest is the same for all. */
@@ -51,7 +50,8 @@ export async function deploy(program: string, steps: Readonly<Record<string, Ben
   ];
   const { connection, pid } = await startDevDetached({ home, launcher });
   const { kbsUrl, ledgerUrl, caPem, ledgerKey } = connection;
-  const token = devAdminTokens(home);
+  const keyFile = join(home, "dev", "admin-key.jwk");
+  const token = adminTokens(parseAdminKey(readFileSync(keyFile, "utf8"), keyFile));
   const kbs = new KbsAdmin({ url: kbsUrl, caPem, token });
   const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey });
 

@@ -12,7 +12,9 @@ async function main([source = "", target = "", layer = "", digest = "", size = "
     layoutDir: target,
   });
   const seconds = (performance.now() - started) / 1000;
-  process.stdout.write(JSON.stringify({ seconds, reused, rss: process.resourceUsage().maxRSS * 1024 }));
+  const { user, system } = process.cpuUsage();
+  const cpu = (user + system) / 1e6;
+  process.stdout.write(JSON.stringify({ seconds, cpu, reused, rss: process.resourceUsage().maxRSS * 1024 }));
 }
 
 main(process.argv.slice(2)).catch((error: Error) => {

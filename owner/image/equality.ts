@@ -1,6 +1,6 @@
 /** Whether a stream that is read twice was the same both times, for a fraction of a second SHA-256's time. */
 import { createCipheriv, randomBytes } from "node:crypto";
-import { createDigest } from "../../protocol/digest";
+import { createDigests, type Digests, type Lane, THREAD_FROM } from "../../protocol/digest";
 
 /** OpenSSL counts associated data up to 2^61 bits; of one tag's strength nothing is lost up to this, bytes. */
 const MAX_BYTES = 2 ** 36;
@@ -49,38 +49,38 @@ class EqualityTag {
   }
 }
 
-/** Below this a stream gets no thread, bytes. */
-const LARGE = 8 * 1024 * 1024;
-
 /**
- * Hands every chunk to `each` and hashes the same bytes beside it.
- * @returns SHA-256 of the stream, hex.
+ * Hands every chunk to `each` and makes digests of the same bytes beside it.
+ * @param size of the stream when it is known: then no chunk is looked at after `each` has had it.
+ * @returns one for each lane, hex.
  */
 export async function beside(
   stream: AsyncIterable<Uint8Array>,
+  lanes: readonly Lane[],
   each: (chunk: Uint8Array) => Promise<void>,
-): Promise<string> {
-  // Small layers are many: they are collected until it is known that a thread is worth its start.
-  let early: Uint8Array[] | undefined = [];
-  let size = 0;
-  let digest: ReturnType<typeof createDigest> | undefined;
-  const begin = (expected: number) => {
-    const begun = createDigest(expected);
-    for (const chunk of early ?? []) begun.update(chunk);
-    early = undefined;
+  size?: number,
+): Promise<string[]> {
+  let digests = size === undefined ? undefined : createDigests(size, lanes);
+  // Small layers are many: they are collected until it is known that threads are worth their start.
+  let early: Uint8Array[] = [];
+  let bytes = 0;
+  const begin = (expected: number): Digests => {
+    const begun = createDigests(expected, lanes);
+    for (const chunk of early) begun.update(chunk);
+    early = [];
     return begun;
   };
   try {
     for await (const chunk of stream) {
-      size += chunk.length;
-      if (!digest && size >= LARGE) digest = begin(size);
-      if (digest) digest.update(chunk);
-      else early?.push(chunk);
+      bytes += chunk.length;
+      if (digests) digests.update(chunk);
+      else early.push(chunk);
+      if (!digests && bytes >= THREAD_FROM) digests = begin(bytes);
       await each(chunk);
     }
-    digest ??= begin(size);
-    return await digest.digest();
+    digests ??= begin(bytes);
+    return await digests.digests();
   } finally {
-    digest?.close();
+    digests?.close();
   }
 }

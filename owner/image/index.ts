@@ -1,9 +1,9 @@
 export type { ImageSource } from "../../model/spec";
 export * from "./errors";
+export { KEK_ANNOTATION, SOURCE_ANNOTATION } from "./known";
 export { digestSource } from "./measure";
 export { SALT_FILE } from "./salt";
 export {
-  KEK_ANNOTATION,
   type PublicLayer,
   removeSealedImage,
   type SealedImage,

@@ -2,35 +2,25 @@
  * Seals an image. Order of layers: runner (public, plain), owner's key (public, plain), then the source's layers, each
  * with its salt entry, encrypted. Every byte follows from the source, the name, the root and the two plain layers.
  *
- * Two passes over the source and no plaintext on disk: the first one digests (the image's key needs all of them), the
- * second one encrypts, and ends in an error when it read anything else.
+ * Several readings of the source and no plaintext on disk: the first ones digest (the image's key needs all layers),
+ * the last one encrypts, and ends in an error when it read anything else.
  */
 import * as path from "node:path";
 import type { ImageSource } from "../../model/spec";
 import { utf8 } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
-import { equalBytes, sha256hex } from "../../protocol/crypto";
-import { fingerprint, kek, kekId, layerKey, namespaceOf, type Root, wrapIv } from "../../protocol/keys";
-import { imageKeyPath, isName } from "../../protocol/names";
-import {
-  type Descriptor,
-  ENCRYPTED,
-  MEDIA,
-  OciError,
-  type ProcessConfig,
-  parseManifest,
-  REF_NAME,
-} from "../../protocol/oci";
-import { KEY_PACKETS, kidOf, kidsOf, LayerSealer, wrapLayer } from "../../protocol/ocicrypt";
+import { sha256hex } from "../../protocol/crypto";
+import { fingerprint, kekId, namespaceOf, type Root } from "../../protocol/keys";
+import { isName } from "../../protocol/names";
+import { type Descriptor, MEDIA, OciError, type ProcessConfig, parseManifest, REF_NAME } from "../../protocol/oci";
 import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
-import { beside } from "./equality";
 import { ImageError } from "./errors";
-import { type MeasuredLayer, measure, sourceDigestOf } from "./measure";
+import { isWhole, KEK_ANNOTATION, markedImage, type Origin, SOURCE_ANNOTATION, sourceMark } from "./known";
+import { type MeasuredLayer, readSource, type Salts, sourceDigestOf, withSalt } from "./measure";
+import { progressOf } from "./progress";
 import { saltEntry } from "./salt";
+import { sealLayers } from "./seal-layers";
 import { openSource, PLATFORM } from "./source";
-
-/** Annotation of an index entry: which key opens the image, so that an unchanged source is recognised. */
-export const KEK_ANNOTATION = "io.sealflow.kek-id";
 
 /** A public layer that is used as it is. */
 export interface PublicLayer {
@@ -77,34 +67,51 @@ export async function sealImage(options: SealOptions): Promise<SealedImage> {
   if (!isName(name))
     throw new ImageError("IMAGE_NAME", `image name ${JSON.stringify(name)}: use [a-z0-9-], at most 40`);
   const image = await openSource(options.source);
-  const layers = await measure(image, {
-    before: (i) => saltEntry(root, name, i),
-    onBytes: progressOf("reading", onProgress),
-    ...(signal ? { signal } : {}),
+  const salts: Salts = (i) => saltEntry(root, name, i);
+  const reading = () => ({ onBytes: progressOf("reading", onProgress), ...(signal ? { signal } : {}) });
+  // In an empty layout nothing can be recognised, so that one reading does for both digests.
+  const postpone = (await new LayoutWriter(options.layoutDir).entries().catch(() => [])).length > 0;
+  const read = await readSource(image, { ...reading(), salts, postpone });
+  const origin: Origin = {
+    name,
+    source: sourceDigestOf(image, read),
+    ownerPublicKey: options.ownerPublicKey,
+    runner: hexOf(options.runnerLayer),
+  };
+  const { manifest, id, reused } = await exclusively(options.layoutDir, async () => {
+    const writer = new LayoutWriter(options.layoutDir);
+    await mustBeReadable(writer);
+    const known = await markedImage(writer, root, origin);
+    if (known) return { ...known, reused: true };
+    return writeImage(options, writer, origin, await withSalt(read, salts, reading()));
   });
-  const { manifest, id, reused } = await exclusively(options.layoutDir, () => writeImage(options, layers));
   return {
     digest: manifest.digest,
     kekId: id,
     reference: `${namespaceOf(fingerprint(root))}.sealflow.local/${name}@sha256:${manifest.digest}`,
     size: await sizeOf(options.layoutDir, manifest),
-    sourceDigest: sourceDigestOf(image, layers),
+    sourceDigest: origin.source,
     config: image.process,
     reused,
   };
 }
 
+const hexOf = ({ digest }: PublicLayer): string => digest.replace(/^sha256:/, "");
+
 /** Deletes a sealed image and what no other image in its layout needs. */
 export const removeSealedImage = (layoutDir: string, digest: string): Promise<void> =>
   exclusively(layoutDir, () => new LayoutWriter(layoutDir).removeImage(digest));
 
-async function writeImage(options: SealOptions, layers: readonly MeasuredLayer[]) {
-  const writer = new LayoutWriter(options.layoutDir);
-  await mustBeReadable(writer);
-  const { runnerLayer } = options;
+async function writeImage(
+  options: SealOptions,
+  writer: LayoutWriter,
+  origin: Origin,
+  layers: readonly MeasuredLayer[],
+): Promise<{ manifest: Descriptor; id: string; reused: boolean }> {
+  const { root, runnerLayer } = options;
   const runner: Descriptor = {
     mediaType: MEDIA.layer,
-    digest: runnerLayer.digest.replace(/^sha256:/, ""),
+    digest: hexOf(runnerLayer),
     size: runnerLayer.size,
     annotations: {},
   };
@@ -122,23 +129,31 @@ async function writeImage(options: SealOptions, layers: readonly MeasuredLayer[]
     size: utf8(configText).length,
     annotations: {},
   };
-  const id = kekId(options.root, sha256hex(jcs(manifestJson(configDescriptor, [runner, owner, ...plain]))));
+  const id = kekId(root, sha256hex(jcs(manifestJson(configDescriptor, [runner, owner, ...plain]))));
 
-  const known = await existing(writer, id, configDescriptor, [runner, owner]);
-  if (known) return { manifest: known, id, reused: true };
+  const annotated = (manifest: Descriptor): Descriptor => ({
+    ...manifest,
+    annotations: {
+      [KEK_ANNOTATION]: id,
+      [SOURCE_ANNOTATION]: sourceMark(root, origin, id, manifest.digest),
+      [REF_NAME]: manifest.digest.slice(0, 12),
+    },
+    platform: PLATFORM,
+  });
+  const known = (await writer.entries()).find((entry) => entry.annotations[KEK_ANNOTATION] === id);
+  if (known && (await isWhole(writer, known, id, configDescriptor, [runner, owner]))) {
+    // Other sources may have the same bytes: the mark is the last one's.
+    await writer.addImage(annotated(known));
+    return { manifest: known, id, reused: true };
+  }
 
   await writer.sweep();
   await writer.putFile(runnerLayer.path, runner);
   await putBytes(writer, ownerBytes, owner.digest);
-  const sealed: Descriptor[] = [];
-  for (const [i, layer] of layers.entries()) sealed.push(await sealLayer(options, writer, layer, i, layers.length, id));
+  const sealed = await sealLayers(options, writer, layers, id);
   await writer.putDocument(MEDIA.config, config);
   const manifest = await writer.putDocument(MEDIA.manifest, manifestJson(configDescriptor, [runner, owner, ...sealed]));
-  await writer.addImage({
-    ...manifest,
-    annotations: { [KEK_ANNOTATION]: id, [REF_NAME]: manifest.digest.slice(0, 12) },
-    platform: PLATFORM,
-  });
+  await writer.addImage(annotated(manifest));
   return { manifest, id, reused: false };
 }
 
@@ -188,97 +203,6 @@ async function putBytes(writer: LayoutWriter, bytes: Uint8Array, digest: string)
   } finally {
     await file.discard();
   }
-}
-
-async function sealLayer(
-  { root, name, signal, onProgress }: SealOptions,
-  writer: LayoutWriter,
-  { layer, digest, size, tag, equality }: MeasuredLayer,
-  index: number,
-  layers: number,
-  id: string,
-): Promise<Descriptor> {
-  const { key, nonce } = layerKey(root, digest, MEDIA.layer);
-  const sealer = new LayerSealer(key, nonce);
-  const file = await writer.newBlob();
-  try {
-    const onBytes = progressOf("encrypting", onProgress);
-    const same = equality.again(tag);
-    let bytes = 0;
-    async function* sealedChunks(): AsyncGenerator<Uint8Array> {
-      const salt = saltEntry(root, name, index);
-      same.update(salt);
-      yield sealer.update(salt);
-      for await (const chunk of layer.stream()) {
-        signal?.throwIfAborted();
-        same.update(chunk);
-        yield sealer.update(chunk);
-        bytes += chunk.length;
-        onBytes(index + 1, layers, bytes);
-      }
-    }
-    // The ciphertext's digest in a thread, beside cipher and HMAC.
-    const sealedDigest = await beside(sealedChunks(), (chunk) => file.write(chunk));
-    const sealed = sealer.final();
-    // Other bytes under this key would be encrypted with a key stream that is in use already: they never get a name.
-    if (!equalBytes(same.tag(), tag) || sealed.size !== size)
-      throw new ImageError("IMAGE_CHANGED", `${layer.label}: changed while it was sealed. Try again`);
-    await writer.commit(file, sealedDigest);
-    const annotations = wrapLayer({
-      key,
-      nonce,
-      digest,
-      hmac: sealed.hmac,
-      kid: kidOf(imageKeyPath(namespaceOf(fingerprint(root)), id)),
-      kek: kek(root, id),
-      iv: (optionsDigest) => wrapIv(root, id, optionsDigest),
-    });
-    return { mediaType: `${MEDIA.layer}${ENCRYPTED}`, digest: sealedDigest, size, annotations };
-  } finally {
-    await file.discard();
-  }
-}
-
-/**
- * The image that was sealed from the same plain bytes under the same root, when it is whole: documents by digest, layers
- * by size. (A changed byte inside a layer is found by whoever opens it.) A damaged one is sealed anew.
- */
-async function existing(
-  writer: LayoutWriter,
-  id: string,
-  config: Descriptor,
-  plain: readonly Descriptor[],
-): Promise<Descriptor | undefined> {
-  try {
-    const found = (await writer.entries()).find((entry) => entry.annotations[KEK_ANNOTATION] === id);
-    if (!found) return undefined;
-    const layout = await Layout.open(writer.folder);
-    const manifest = parseManifest(await layout.document(found), layout.where(found));
-    await layout.document(manifest.config);
-    const opens = manifest.layers
-      .filter((l) => l.annotations[KEY_PACKETS] !== undefined)
-      .every((l) => kidsOf(l.annotations).every((kid) => kid.endsWith(`/${id}`)));
-    const same =
-      manifest.config.digest === config.digest && plain.every((l, i) => manifest.layers[i]?.digest === l.digest);
-    const whole = (await Promise.all(manifest.layers.map((l) => writer.has(l)))).every(Boolean);
-    return opens && same && whole ? found : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const PROGRESS_STEP = 32 * 1024 * 1024;
-
-function progressOf(what: string, report: SealOptions["onProgress"]) {
-  let next = 0;
-  let current = 0;
-  return (layer: number, layers: number, bytes: number): void => {
-    if (layer !== current) next = 0;
-    current = layer;
-    if (bytes < next) return;
-    next = bytes + PROGRESS_STEP;
-    report?.(`${what} layer ${layer}/${layers}: ${Math.round(bytes / 1024 / 1024)} MiB`);
-  };
 }
 
 async function sizeOf(layoutDir: string, manifest: Descriptor): Promise<number> {

@@ -25,8 +25,8 @@ export const PLATFORM = { os: "linux", architecture: "amd64" } as const;
 export interface PlainLayer {
   /** Names it in errors. */
   readonly label: string;
-  /** An uncompressed tar. */
-  readonly stream: () => AsyncIterable<Uint8Array>;
+  /** An uncompressed tar. @param reuse a chunk need only be good until the next is asked for. */
+  readonly stream: (reuse?: boolean) => AsyncIterable<Uint8Array>;
   /** SHA-256 of the stream that the source itself claims, hex; undefined when we make the layer. */
   readonly diffId?: string;
   /** The blob whose bytes the stream is, as they are: nobody has checked them against its name. */
@@ -91,12 +91,12 @@ async function openLayout(folder: string, ref: string | undefined): Promise<Plai
 
 const PLAIN: ReadonlySet<string> = new Set([MEDIA.layer, MEDIA.dockerLayer]);
 
-function uncompressed(layout: Layout, descriptor: Descriptor, label: string): () => AsyncIterable<Uint8Array> {
+function uncompressed(layout: Layout, descriptor: Descriptor, label: string): PlainLayer["stream"] {
   const { mediaType } = descriptor;
   switch (mediaType) {
     case MEDIA.layer:
     case MEDIA.dockerLayer:
-      return () => layout.unchecked(descriptor);
+      return (reuse) => layout.unchecked(descriptor, reuse);
     case MEDIA.layerGzip:
     case MEDIA.dockerLayerGzip:
       return () => gunzip(layout.blob(descriptor), label);

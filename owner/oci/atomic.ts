@@ -6,10 +6,17 @@ import { DiskError } from "./errors";
 
 /** Small pieces are gathered up to this many bytes before they are written. */
 const BLOCK = 1024 * 1024;
+/** From this size on a piece is written as it is, without a copy, before `write` returns; bytes. */
+export const WRITTEN_AT_ONCE = 256 * 1024;
+/** The disk is set to work after so many bytes, so that less is left for the flush at the end. */
+const SYNC_EVERY = 32 * 1024 * 1024;
 
 export class TempFile {
   #held: Uint8Array[] = [];
   #heldBytes = 0;
+  #unsynced = 0;
+  #syncing: Promise<void> | undefined;
+  #syncFailed: unknown;
 
   private constructor(
     readonly path: string,
@@ -23,8 +30,16 @@ export class TempFile {
     return new TempFile(file, await open(file, "wx", 0o600));
   }
 
-  /** @param bytes kept until they are written: never change them afterwards. */
+  /**
+   * One call at a time.
+   * @param bytes kept until they are written, small ones beyond this call: never change those afterwards.
+   */
   async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length >= WRITTEN_AT_ONCE) {
+      await this.#flush();
+      await this.#append(bytes);
+      return;
+    }
     this.#held.push(bytes);
     this.#heldBytes += bytes.length;
     if (this.#heldBytes >= BLOCK) await this.#flush();
@@ -33,13 +48,19 @@ export class TempFile {
   /** The file gets its name; one that was there is replaced. */
   async commit(target: string): Promise<void> {
     await this.#flush();
-    await this.handle.sync();
+    await this.#syncing;
+    // The system reports a lost write to one flush only: to an early one it counts as well.
+    if (this.#syncFailed !== undefined) throw this.#named(this.#syncFailed);
+    await this.handle.sync().catch((cause: unknown) => {
+      throw this.#named(cause);
+    });
     await this.handle.close();
     await rename(this.path, target);
   }
 
   /** For `finally`: does nothing after `commit`. */
   async discard(): Promise<void> {
+    await this.#syncing;
     await this.handle.close().catch(() => {});
     await rm(this.path, { force: true });
   }
@@ -48,13 +69,32 @@ export class TempFile {
     const pieces = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
+    if (pieces.length > 0) await this.#append(Buffer.concat(pieces));
+  }
+
+  async #append(bytes: Uint8Array): Promise<void> {
     // Unlike write and writev, writeFile goes on after a short write; it appends at the handle's position.
-    if (pieces.length === 0) return;
-    await this.handle.writeFile(Buffer.concat(pieces)).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== "ENOSPC" && cause.code !== "EDQUOT") throw cause;
-      const folder = path.dirname(this.path);
-      throw new DiskError("DISK_FULL", `${folder}: no space left on its disk. Free some and try again`, { cause });
+    await this.handle.writeFile(bytes).catch((cause: unknown) => {
+      throw this.#named(cause);
     });
+    this.#unsynced += bytes.length;
+    if (this.#unsynced < SYNC_EVERY || this.#syncing) return;
+    this.#unsynced = 0;
+    this.#syncing = this.handle
+      .datasync()
+      .catch((cause: unknown) => {
+        this.#syncFailed ??= cause;
+      })
+      .finally(() => {
+        this.#syncing = undefined;
+      });
+  }
+
+  #named(cause: unknown): unknown {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOSPC" && code !== "EDQUOT") return cause;
+    const folder = path.dirname(this.path);
+    return new DiskError("DISK_FULL", `${folder}: no space left on its disk. Free some and try again`, { cause });
   }
 }
 

@@ -1,4 +1,4 @@
-export { TempFile, writeAtomic } from "./atomic";
+export { TempFile, WRITTEN_AT_ONCE, writeAtomic } from "./atomic";
 export * from "./errors";
 export { folderEntries, IGNORE_FILE } from "./folder";
 export { Layout } from "./layout";

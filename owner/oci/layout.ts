@@ -63,11 +63,11 @@ export class Layout {
     if (hash.digest("hex") !== descriptor.digest) throw wrongBytes(this.where(descriptor));
   }
 
-  /** A layer's bytes, for a reader that hashes them itself. @throws OciError OCI_FORM. */
-  async *unchecked(descriptor: Descriptor): AsyncGenerator<Uint8Array> {
+  /** A layer's bytes, for a reader that hashes them itself. @param reuse as in `readRegular`. @throws OciError OCI_FORM. */
+  async *unchecked(descriptor: Descriptor, reuse = false): AsyncGenerator<Uint8Array> {
     const where = this.where(descriptor);
     try {
-      yield* readRegular(where, descriptor.size);
+      yield* readRegular(where, descriptor.size, reuse);
     } catch (cause) {
       throw unreadable(where, cause);
     }

@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { createDigest } from "../../guest/digest";
+import { createDigests } from "../../protocol/digest";
 
 const BIG = 64 * 1024 * 1024;
 
@@ -32,6 +33,39 @@ describe("a digest of a large object, made in a thread", () => {
     const hash = createDigest(BIG);
     hash.update(randomBytes(1_000_000));
     hash.close();
+  });
+});
+
+describe.each([
+  ["in threads", BIG],
+  ["without threads", 3],
+])("several digests of one stream, %s", (_how, size) => {
+  it("are each its own: plain, behind other bytes, under a key; also of a second stream in the same threads", async () => {
+    const key = randomBytes(32);
+    const before = randomBytes(1024);
+    for (const bytes of [randomBytes(3_000_001), randomBytes(5), Buffer.alloc(0)]) {
+      const digests = createDigests(size, [{}, { before }, { key }]);
+      try {
+        for (let at = 0; at < bytes.length; at += 70_001) digests.update(bytes.subarray(at, at + 70_001));
+        expect(await digests.digests()).toEqual([
+          createHash("sha256").update(bytes).digest("hex"),
+          createHash("sha256").update(before).update(bytes).digest("hex"),
+          createHmac("sha256", key).update(bytes).digest("hex"),
+        ]);
+      } finally {
+        digests.close();
+      }
+    }
+  });
+
+  it("of a stream that was given up do not reach the next one", async () => {
+    const given = createDigests(size, [{}]);
+    given.update(randomBytes(1_000_000));
+    given.close();
+    const next = createDigests(size, [{}]);
+    next.update(Buffer.from("abc"));
+    expect(await next.digests()).toEqual([createHash("sha256").update("abc").digest("hex")]);
+    next.close();
   });
 });
 

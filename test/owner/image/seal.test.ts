@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import * as path from "node:path";
-import { digestSource, type ImageSource, removeSealedImage, sealImage } from "../../../owner/image";
+import { digestSource, type ImageSource, removeSealedImage, SOURCE_ANNOTATION, sealImage } from "../../../owner/image";
 import { sha256hex } from "../../../protocol/crypto";
 import { fingerprint, namespaceOf } from "../../../protocol/keys";
 import {
@@ -172,6 +172,60 @@ describe("a folder", () => {
     writeFileSync(layer, readFileSync(layer).subarray(1));
     expect((await seal(folder, { layoutDir })).sealed).toEqual(sealed);
     openLayers(layoutDir, sealed);
+  });
+
+  test("that is sealed again is recognised without its salted digest, by a mark that only the root can make", async () => {
+    const base = writeLayout({ layers: [await tarOf([{ name: "a", content: "a".repeat(5000) }])], compress: false });
+    const image: ImageSource = { kind: "oci-layout", path: base };
+    const { sealed, layoutDir } = await seal(image);
+    const index = path.join(layoutDir, "index.json");
+    const written = readFileSync(index, "utf8");
+    const remark = (change: (mark: string) => string | undefined) => {
+      const value = JSON.parse(written);
+      for (const { annotations } of value.manifests)
+        annotations[SOURCE_ANNOTATION] = change(annotations[SOURCE_ANNOTATION]);
+      writeFileSync(index, JSON.stringify(value));
+    };
+    expect((await seal(image, { layoutDir })).sealed).toEqual({ ...sealed, reused: true });
+    // Without a mark, or with a wrong one, the image is found by its key's name, which needs the salted digest.
+    for (const change of [() => undefined, (mark: string) => mark.replace(/^./, (c) => (c === "0" ? "1" : "0"))]) {
+      remark(change);
+      expect((await seal(image, { layoutDir })).sealed).toEqual({ ...sealed, reused: true });
+      expect(readFileSync(index, "utf8")).toBe(written);
+    }
+    // Somebody lets the mark stand at another image: that one is not taken for this source's.
+    const other = await seal(source({ "b.txt": "2" }), { layoutDir });
+    const value = JSON.parse(readFileSync(index, "utf8"));
+    const mark = JSON.parse(written).manifests[0].annotations[SOURCE_ANNOTATION];
+    for (const entry of value.manifests) entry.annotations[SOURCE_ANNOTATION] = mark;
+    value.manifests = value.manifests.filter((m: { digest: string }) => m.digest.endsWith(other.sealed.digest));
+    writeFileSync(index, JSON.stringify(value));
+    expect((await seal(image, { layoutDir })).sealed.digest).toBe(sealed.digest);
+    // Another source, another root, another name: none is the marked one.
+    const changed = writeLayout({ layers: [await tarOf([{ name: "a", content: "b".repeat(5000) }])], compress: false });
+    expect((await seal({ kind: "oci-layout", path: changed }, { layoutDir })).sealed.reused).toBe(false);
+    expect((await seal(image, { layoutDir, root: { ...root, generation: 2 } })).sealed.reused).toBe(false);
+    expect((await seal(image, { layoutDir, name: "test" })).sealed.reused).toBe(false);
+  });
+
+  test("of an OCI layout that changes before its postponed digest is refused", async () => {
+    const plain = await tarOf([{ name: "a", content: "a".repeat(5000) }]);
+    const { layoutDir } = await seal(source({ "b.txt": "2" }));
+    const base = writeLayout({ layers: [plain], compress: false });
+    const blob = blobOf(base, sha256hex(plain));
+    let readings = 0;
+    const onProgress = (line: string) => {
+      if (!line.startsWith("reading") || ++readings !== 2) return;
+      const bytes = readFileSync(blob);
+      bytes[1000] = (bytes[1000] as number) ^ 1;
+      writeFileSync(blob, bytes);
+    };
+    const options = { name: "train", root, ownerPublicKey, runnerLayer: await smallRunnerLayer(), layoutDir };
+    // The file is read ahead, so the change may be seen in the next reading only; it is seen.
+    await expect(
+      sealImage({ ...options, source: { kind: "oci-layout", path: base }, onProgress }),
+    ).rejects.toMatchObject({ code: "IMAGE_CHANGED" });
+    expect(readings).toBe(2);
   });
 
   test("lies beside other versions in one layout, and removing one leaves the others whole", async () => {
