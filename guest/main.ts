@@ -1,6 +1,7 @@
 /** Entry of every step's container; bundled to /sealflow/runner.js. */
 import { EXIT } from "./errors";
 import { layoutOf } from "./layout";
+import { keepYoungSpaceSmall } from "./memory";
 import { runStep } from "./run";
 import { stderrReporter } from "./stage";
 
@@ -14,6 +15,8 @@ for (const event of ["uncaughtException", "unhandledRejection"] as const) {
 
 // The platform ends a guest so. Exiting ends the program, too; the first process of a container would not by itself.
 process.on("SIGTERM", () => process.exit(EXIT.retry));
+
+keepYoungSpaceSmall();
 
 runStep({
   layout: layoutOf(__filename),

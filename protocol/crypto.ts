@@ -41,8 +41,28 @@ export function privateKey(curve: Curve, seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: buffer(concat(PKCS8[curve], seed)), format: "der", type: "pkcs8" });
 }
 
+/**
+ * Keys by curve and text. A ledger verifies with the same few keys again and again; parsing one, and what the JWS library
+ * keeps with each key object, takes longer than a signature's verification.
+ */
+const parsedKeys = new Map<string, KeyObject>();
+const MAX_PARSED_KEYS = 512;
+
 /** @param raw base64url of the 32 raw bytes, as all messages carry public keys. */
 export function publicKey(curve: Curve, raw: string): KeyObject {
+  const name = `${curve} ${raw}`;
+  const known = parsedKeys.get(name);
+  if (known) return known;
+  const key = parsePublicKey(curve, raw);
+  if (parsedKeys.size >= MAX_PARSED_KEYS) {
+    const [oldest] = parsedKeys.keys();
+    if (oldest !== undefined) parsedKeys.delete(oldest);
+  }
+  parsedKeys.set(name, key);
+  return key;
+}
+
+function parsePublicKey(curve: Curve, raw: string): KeyObject {
   let bytes: Uint8Array;
   try {
     bytes = fromBase64url(raw);

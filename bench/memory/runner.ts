@@ -5,6 +5,7 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { type InputObject, readInput } from "../../guest/inputs";
+import { keepYoungSpaceSmall } from "../../guest/memory";
 import { Network } from "../../guest/net/https";
 import { runStep } from "../../guest/run";
 import { sealAndUpload } from "../../guest/upload";
@@ -23,6 +24,7 @@ async function* content(path: string): AsyncGenerator<Uint8Array> {
 
 async function main([size = "", store = "", folder = ""]: string[]): Promise<void> {
   if (typeof runStep !== "function") throw new Error("the runner is not loaded");
+  keepYoungSpaceSmall();
   const bytes = Number(size);
   const network = new Network("https://127.0.0.1:1", "");
   const key = new Uint8Array(32).fill(1);
