@@ -66,6 +66,8 @@ export function createIdentities(
   images: Record<string, SealedImage>,
   datasets: Record<string, SealedDataset>,
 ): Record<string, StepIdentity> {
+  const { deletedWith } = args.environment.relyingParty;
+  const gone = deletedWith === undefined ? {} : { deletedWith };
   const identities = plan.steps.map((step) => {
     const image = images[step.name] as SealedImage;
     const identity = new StepIdentity(
@@ -86,7 +88,7 @@ export function createIdentities(
         ...namedRecipients(step, args),
         ...at,
       },
-      childOf(parent),
+      childOf(parent, gone),
     );
     return [step.name, identity];
   });

@@ -7,6 +7,8 @@ import type { RelyingPartyReference } from "../../resources/relying-party-refere
 export interface RelyingPartyOutputs {
   /** undefined: the one of this machine, which the provider finds by itself. */
   readonly reference?: RelyingPartyReference | undefined;
+  /** Resource of the same stack whose deletion takes keys and grants along, so that a destroy leaves those out. */
+  readonly deletedWith?: pulumi.Resource | undefined;
 }
 
 export interface RelyingPartyArgs {

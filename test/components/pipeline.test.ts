@@ -320,6 +320,25 @@ describe("a platform of hardware", () => {
     }
   });
 
+  it("whose relying party goes with the stack leaves its grants to that", async () => {
+    const deletedWith = new LocalPlatform("broker");
+    const with_ = new Map<string, unknown>();
+    const env = environment({
+      platform: Object.assign(new LocalPlatform("gone-platform"), CONFIDENTIAL, DENY),
+      relyingParty: { reference: REFERENCE, deletedWith },
+      storage: new EncryptedStorage("gone-storage"),
+      backend,
+    });
+    const see: pulumi.ResourceTransformation = ({ name, opts }) => {
+      with_.set(name, (opts as pulumi.CustomResourceOptions).deletedWith);
+      return undefined;
+    };
+    await settle(new ConfidentialPipeline("gone", args({ environment: env }), { transformations: [see] }));
+    expect(with_.get("gone-first")).toBe(deletedWith);
+    // These also have files on this machine to remove.
+    for (const name of ["gone-version", "gone-first-image"]) expect(with_.get(name)).toBeUndefined();
+  });
+
   it("on this machine debugging is allowed, told, and part of every step", async () => {
     const env = localEnvironment("debugged", { debug: "looking for a fault" });
     await settle(new ConfidentialPipeline("debugged", args({ environment: env })));
