@@ -18,8 +18,11 @@ import {
   type RunRequest,
   runRequest,
   runSecretContext,
+  schedule,
 } from "../protocol/messages";
 import { edgeName } from "../protocol/names";
+import { contentOf, type Opening, peekOpening, type RunContent, runIdOf } from "../protocol/opening";
+import { isSlot } from "../protocol/slots";
 import type { OpenedBundle } from "./bundle";
 import type { Granted } from "./claim";
 import { RunnerError, refuseWith } from "./errors";
@@ -35,7 +38,8 @@ export interface Assignment {
   readonly attempt: number;
   readonly descriptor: Descriptor;
   readonly descriptorDigest: string;
-  readonly request: RunRequest;
+  /** What opened the run. */
+  readonly request: RunContent;
   /** Head of the log, JWS and content. */
   readonly headToken: string;
   readonly head: Head;
@@ -50,7 +54,7 @@ export async function verifyAnswer(opened: OpenedBundle, { go, claim, ephemeral 
   );
   checkDescriptor(opened, checked);
   const descriptorDigest = jwsDigest(go.descriptor);
-  const request = await verifyRequest(go, checked, descriptorDigest);
+  const request = await verifyOpening(go, checked, descriptorDigest);
   const newHead = await verifyLog(opened, go, request);
   checkPlace(opened, go);
   const runSecret = await refuseWith("ANSWER", "run secret", () =>
@@ -89,23 +93,32 @@ function checkDescriptor({ bundle, digest, programId }: OpenedBundle, d: Descrip
     step.exitClass === program.exitClass &&
     step.trustProgram === program.trustProgram &&
     step.acceptRollback === program.acceptRollback &&
-    jcs([step.inputs, step.outputs, step.limits]) === jcs([program.inputs, program.outputs, program.limits]);
+    jcs([step.inputs, step.outputs, step.limits, step.when ?? null]) ===
+      jcs([program.inputs, program.outputs, program.limits, program.when ?? null]);
   if (!same) throw wrong("its entry for this step is not this guest's program");
 }
 
-async function verifyRequest(go: ClaimGo, d: Descriptor, descriptorDigest: string): Promise<RunRequest> {
-  const wrong = (what: string) => new RunnerError("REQUEST", `run request: ${what}`);
-  if (jwsDigest(go.request) !== go.run) throw wrong("is not the one that the run id names");
+/** What opened the run is signed by a run key, or is a slot of a schedule that the owner signed and this version lists. */
+async function verifyOpening(go: ClaimGo, d: Descriptor, descriptorDigest: string): Promise<RunContent> {
+  if (runIdOf(go.request) !== go.run) throw wrongRequest("is not the one that the run id names");
+  const opening = await refuseWith("REQUEST", "run request", async () => peekOpening(go.request));
+  if (opening.kind === "slot") return verifySlot(opening, d);
+  return verifyRequest(go, d, descriptorDigest);
+}
+
+const wrongRequest = (what: string) => new RunnerError("REQUEST", `run request: ${what}`);
+
+async function verifyRequest(go: ClaimGo, d: Descriptor, descriptorDigest: string): Promise<RunContent> {
   // A listed key must have signed; which one, the request says itself.
   const failures: unknown[] = [];
   for (const key of d.runKeys) {
     try {
       const request = await verifyJws("sealflow-run+jwt", go.request, publicKey("Ed25519", key), runRequest);
-      if (request.runKey !== key) throw wrong("names another key than its signer's");
-      if (request.pipelineUid !== d.pipelineUid) throw wrong("is of another pipeline");
-      if (request.descriptor !== descriptorDigest) throw wrong("is for another version");
+      if (request.runKey !== key) throw wrongRequest("names another key than its signer's");
+      if (request.pipelineUid !== d.pipelineUid) throw wrongRequest("is of another pipeline");
+      if (request.descriptor !== descriptorDigest) throw wrongRequest("is for another version");
       checkInputs(request, d);
-      return request;
+      return contentOf({ kind: "request", token: go.request, request });
     } catch (error) {
       if (error instanceof RunnerError) throw error;
       failures.push(error);
@@ -114,16 +127,26 @@ async function verifyRequest(go: ClaimGo, d: Descriptor, descriptorDigest: strin
   throw new RunnerError("REQUEST", "run request: not signed by a run key of this version", { cause: failures[0] });
 }
 
+/** Whether its time has come is not asked here: the host sets the clock, and freshness is the claim's nonce. */
+async function verifySlot({ token, slot }: Opening & { kind: "slot" }, d: Descriptor): Promise<RunContent> {
+  return refuseWith("REQUEST", "schedule", async () => {
+    const signed = await verifyJws("sealflow-schedule+jwt", token, publicKey("Ed25519", d.ownerPublicKey), schedule);
+    if (signed.pipelineUid !== d.pipelineUid) throw wrongRequest("its schedule is of another pipeline");
+    const listed = d.schedules && Object.hasOwn(d.schedules, signed.name) ? d.schedules[signed.name] : undefined;
+    if (listed !== jwsDigest(token)) throw wrongRequest("its schedule is not one of this version");
+    if (!isSlot(signed.cron, slot)) throw wrongRequest("its schedule has no such slot");
+    return contentOf({ kind: "slot", token, schedule: signed, slot });
+  });
+}
+
 /** The request pins exactly the datasets of the version. */
 function checkInputs(request: RunRequest, d: Descriptor): void {
   const pinned = Object.fromEntries(Object.entries(d.datasets).map(([name, { digest }]) => [name, digest]));
-  if (jcs(pinned) !== jcs(request.inputs)) {
-    throw new RunnerError("REQUEST", "run request: its inputs are not the version's");
-  }
+  if (jcs(pinned) !== jcs(request.inputs)) throw wrongRequest("its inputs are not the version's");
 }
 
 /** The log that the ledger shows now extends the one that the requester saw. */
-async function verifyLog({ bundle }: OpenedBundle, go: ClaimGo, request: RunRequest): Promise<Head> {
+async function verifyLog({ bundle }: OpenedBundle, go: ClaimGo, request: RunContent): Promise<Head> {
   const key = publicKey("Ed25519", bundle.ledger.publicKey);
   return refuseWith("LOG_PROOF", "log", async () => {
     const now = await verifyJws("sealflow-head+jwt", go.head, key, head);

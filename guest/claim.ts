@@ -33,14 +33,14 @@ const ledgerError = object({ error: object({ code: text({ max: 60 }), message: j
 
 /**
  * @param onWait called when the ledger says wait.
- * @returns undefined when superseded. @throws RunnerError.
+ * @returns what is to be done, or why nothing is. @throws RunnerError.
  */
 export async function claimWork(
   opened: OpenedBundle,
   runHint: string | null,
   network: Network,
   onWait: () => void,
-): Promise<Granted | undefined> {
+): Promise<Granted | "superseded" | "skipped"> {
   const { bundle } = opened;
   const key = privateKey("Ed25519", fromBase64url(bundle.signingSeed));
   const ledgerKey = publicKey("Ed25519", bundle.ledger.publicKey);
@@ -70,7 +70,8 @@ export async function claimWork(
         if (!answer.go) throw new RunnerError("ANSWER", "claim answer: go without content");
         return { go: answer.go, claim, ephemeral };
       case "superseded":
-        return undefined;
+      case "skipped":
+        return answer.status;
       case "refused":
         throw new RunnerError(
           answer.refusal ? REFUSAL_CODES[answer.refusal] : "CLAIM_REFUSED",

@@ -57,6 +57,7 @@ export async function commitAttempt(
     outcome: end.exitClass === "ok" ? "ok" : "failed",
     outputs: Object.fromEntries(Object.entries(end.outputs).map(([name, o]) => [name, reference(o)])),
     log: reference(end.log),
+    ...bitsOf(end),
     receipt: receiptOf(opened, work, end),
     releases: await releasesOf(opened, work, end),
     nonce: base64url(randomBytes(32)),
@@ -103,6 +104,7 @@ function receiptOf({ bundle, programId }: OpenedBundle, work: Assignment, end: A
         plaintext: Object.fromEntries(
           Object.entries(end.outputs).map(([name, o]) => [edgeName(program.step, name), o.plaintext]),
         ),
+        ...bitsOf(end),
         exitClass: end.exitClass,
         head: work.headToken,
         isolation: end.isolation,
@@ -113,6 +115,12 @@ function receiptOf({ bundle, programId }: OpenedBundle, work: Assignment, end: A
     key,
     rawPublic(key),
   );
+}
+
+/** Declassified outputs, when there are any. */
+function bitsOf({ outputs }: AttemptEnd): { declassified?: Record<string, boolean> } {
+  const bits = Object.entries(outputs).flatMap(([name, { bit }]) => (bit === undefined ? [] : [[name, bit] as const]));
+  return bits.length > 0 ? { declassified: Object.fromEntries(bits) } : {};
 }
 
 /** Outputs' keys only with success; the log's key to the owner always. */

@@ -2,35 +2,24 @@
 import { chmod, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { datasetAssociatedData, edgeAssociatedData } from "../protocol/associated";
-import { fromBase64url, utf8 } from "../protocol/bytes";
-import { publicKey } from "../protocol/crypto";
+import { fromBase64url } from "../protocol/bytes";
 import type { Format } from "../protocol/formats";
-import { verifyJws } from "../protocol/jws";
 import { datasetKey, keyCommit, objectKey } from "../protocol/keys";
-import { verifyConsistency, verifyInclusion } from "../protocol/merkle";
-import {
-  type ClaimInput,
-  head,
-  leafBytes,
-  logEntry,
-  type Predicate,
-  receiptDigest,
-  subjectName,
-  verifyReceipt,
-} from "../protocol/messages";
+import type { Predicate } from "../protocol/messages";
 import { parseEdgeName } from "../protocol/names";
-import { parse } from "../protocol/shape";
 import { StreamError, StreamOpener } from "../protocol/stream";
 import type { Assignment } from "./answer";
 import type { OpenedBundle } from "./bundle";
 import { createDigest } from "./digest";
-import { RunnerError, refuseWith } from "./errors";
+import { RunnerError } from "./errors";
 import { checkerFor, FormatError } from "./formats";
+import { planImport } from "./imports";
 import type { Network } from "./net/https";
 import { release } from "./net/release";
+import { verifyProducer } from "./producer";
 
 export type ReceiptInput = Predicate["inputs"][number];
-type Source = OpenedBundle["bundle"]["program"]["inputs"][string];
+export type Source = OpenedBundle["bundle"]["program"]["inputs"][string];
 
 /** One object to read, with the key that opens it and where its plaintext goes. */
 export interface InputObject {
@@ -45,7 +34,7 @@ export interface InputObject {
   readonly path: readonly string[];
 }
 
-/** Checks every proof of every input; reads no object. @throws RunnerError INPUT_RECEIPT, INPUT_KEY, LOG_PROOF. */
+/** Checks every proof of every input; reads no object. @throws RunnerError INPUT_RECEIPT, INPUT_KEY, IMPORT, LOG_PROOF. */
 export async function planInputs(opened: OpenedBundle, work: Assignment): Promise<InputObject[]> {
   const objects: InputObject[] = [];
   const { inputs } = opened.bundle.program;
@@ -55,6 +44,7 @@ export async function planInputs(opened: OpenedBundle, work: Assignment): Promis
   }
   for (const [name, source] of Object.entries(inputs)) {
     if (source.from) objects.push(...(await planEdge(opened, work, name, source, source.from)));
+    else if (source.imported) objects.push(await planImport(opened, work, name, source, source.imported));
     else objects.push(planDataset(opened, work, name, source));
   }
   return objects;
@@ -131,75 +121,6 @@ async function planEdge(
 /** All shards when collected, the only one of an unsharded producer, else the reader's own. */
 export const shardsRead = (producerShards: number, collect: boolean, own: number): number[] =>
   collect ? Array.from({ length: producerShards }, (_, i) => i) : [producerShards === 1 ? 0 : own];
-
-/**
- * The producer's receipt says: this object, of this edge, shard, attempt and run, made by the program the version
- * names; and its commit stands in the log.
- * @returns the receipt's commitment to the object key.
- */
-async function verifyProducer(
-  { bundle }: OpenedBundle,
-  work: Assignment,
-  input: ClaimInput,
-  wrong: (what: string) => RunnerError,
-): Promise<string> {
-  const { step, output } = parseEdgeName(input.edge);
-  const producer = work.descriptor.steps[step];
-  if (!producer) throw wrong("the version has no such producer");
-  const { subject, predicate: p } = await refuseWith("INPUT_RECEIPT", `receipt of ${input.edge}`, () =>
-    verifyReceipt(input.receipt, producer.publicKey),
-  );
-  const fits =
-    p.pipelineUid === work.descriptor.pipelineUid &&
-    p.descriptor === work.descriptorDigest &&
-    p.run === work.run &&
-    p.step === step &&
-    p.shard === input.shard &&
-    p.attempt === input.attempt &&
-    p.attempt <= producer.limits.retryLimit + 1 &&
-    p.programId === producer.programId &&
-    p.identity === producer.identity &&
-    p.exitClass === "ok" &&
-    p.trustProgram === producer.trustProgram &&
-    p.acceptRollback === producer.acceptRollback &&
-    (p.isolation === "namespaces" || producer.trustProgram !== undefined);
-  if (!fits) throw wrong("its receipt is of another run, attempt or program");
-  const mine = subject.filter((s) => s.name === subjectName(step, output, input.shard));
-  if (mine.length !== 1 || mine[0]?.digest.sha256 !== input.object.digest) {
-    throw wrong("its receipt names another object");
-  }
-  await verifyLogged(bundle.ledger.publicKey, work, input, p.head);
-  const commitment = Object.hasOwn(p.keyCommits, input.edge) ? p.keyCommits[input.edge] : undefined;
-  if (!commitment) throw wrong("its receipt does not commit to a key");
-  return commitment;
-}
-
-/** The commit is a leaf of the log that the answer's head signs, and came after the head its producer was given. */
-async function verifyLogged(ledgerKey: string, work: Assignment, input: ClaimInput, claimHead: string): Promise<void> {
-  const { step } = parseEdgeName(input.edge);
-  await refuseWith("LOG_PROOF", `log entry of ${input.edge}`, async () => {
-    const entry = parse(logEntry, JSON.parse(input.leafBytes) as unknown, "log entry");
-    const bytes = utf8(input.leafBytes);
-    const same =
-      Buffer.from(leafBytes(entry)).equals(bytes) &&
-      entry.seq === input.leaf &&
-      entry.kind === "commit" &&
-      entry.pipelineUid === work.descriptor.pipelineUid &&
-      entry.run === work.run &&
-      entry.step === step &&
-      entry.shard === input.shard &&
-      entry.attempt === input.attempt &&
-      entry.digest === receiptDigest(input.receipt);
-    if (!same) throw new RunnerError("LOG_PROOF", `log entry of ${input.edge}: is of another commit`);
-    verifyInclusion(bytes, input.leaf, work.head.size, input.inclusion, work.head.root);
-    const before = await verifyJws("sealflow-head+jwt", claimHead, publicKey("Ed25519", ledgerKey), head);
-    if (before.ledgerKey !== ledgerKey || before.size > input.leaf) {
-      throw new RunnerError("LOG_PROOF", `log entry of ${input.edge}: older than the claim it answers`);
-    }
-    // One ledger that shows different logs to producer and reader cannot give this proof.
-    verifyConsistency(before, work.head, input.consistency);
-  });
-}
 
 /** Streams one object in. Nothing of it counts before this returns. @throws RunnerError. */
 export async function readInput(object: InputObject, folder: string, network: Network): Promise<void> {

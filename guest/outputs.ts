@@ -19,9 +19,11 @@ const READ_BYTES = 1024 * 1024;
 export interface WrittenObject extends Sealed {
   readonly key: Uint8Array;
   readonly keyCommit: string;
+  /** Of a declassified output. */
+  readonly bit?: boolean;
 }
 
-/** @throws RunnerError OUTPUT_MISSING, OUTPUT_KIND, FORMAT, STORE_UNREACHABLE. */
+/** @throws RunnerError OUTPUT_MISSING, OUTPUT_KIND, OUTPUT_BIT, FORMAT, STORE_UNREACHABLE. */
 export async function writeOutput(
   { bundle }: OpenedBundle,
   work: Assignment,
@@ -40,6 +42,7 @@ export async function writeOutput(
   const file = await openRegular(join(folder, output), output);
   try {
     const { size } = await file.stat();
+    const bit = spec.declassify === undefined ? {} : { bit: await readBit(file, size, output) };
     const sealed = await sealAndUpload(
       {
         url: place.url,
@@ -51,7 +54,7 @@ export async function writeOutput(
       },
       network,
     );
-    return { ...sealed, key, keyCommit: keyCommit(key) };
+    return { ...sealed, key, keyCommit: keyCommit(key), ...bit };
   } finally {
     await file.close();
   }
@@ -66,6 +69,13 @@ export const associatedData = (work: Assignment, edge: string, format: Format): 
     attempt: work.attempt,
     format,
   });
+
+/** One JSON boolean and nothing else: what is declassified is a bit, not whatever the program liked to write. */
+async function readBit(file: FileHandle, size: number, output: string): Promise<boolean> {
+  const text = size > 16 ? "" : (await file.read(Buffer.alloc(16), 0, 16, 0)).buffer.toString("latin1", 0, size).trim();
+  if (text === "true" || text === "false") return text === "true";
+  throw new RunnerError("OUTPUT_BIT", `output ${output}: is declassified, so it must be true or false`);
+}
 
 /** Follows no link, waits for no pipe, and opens nothing but a regular file. */
 async function openRegular(path: string, output: string): Promise<FileHandle> {

@@ -8,6 +8,7 @@ import { type Assignment, verifyAnswer } from "./answer";
 import { fetchBundle, type OpenedBundle, openBundle, readOwnerKey } from "./bundle";
 import { claimWork } from "./claim";
 import { type AttemptEnd, commitAttempt } from "./commit";
+import { checkCondition } from "./condition";
 import { checkEnvironment } from "./environment";
 import { asRunnerError, EXIT, type ExitCode, RunnerError, refuseWith } from "./errors";
 import { planInputs, type ReceiptInput, readInput } from "./inputs";
@@ -53,8 +54,8 @@ async function attempt({ layout, env, execArgv, report, cdh }: RunOptions): Prom
   try {
     report.stage("claiming");
     const granted = await claimWork(opened, address.runHint, network, () => report.stage("waiting"));
-    if (!granted) {
-      report.ended("superseded");
+    if (typeof granted === "string") {
+      report.ended(granted);
       return EXIT.ok;
     }
     const work = await verifyAnswer(opened, granted);
@@ -129,6 +130,7 @@ class Attempt {
 
   async #readInputs(): Promise<void> {
     this.report.stage("inputs");
+    await checkCondition(this.opened, this.work);
     const objects = await planInputs(this.opened, this.work);
     for (const object of objects) {
       await readInput(object, this.layout.inputs, this.network);

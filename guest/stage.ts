@@ -5,8 +5,8 @@ import type { RunnerCode } from "./errors";
 export const STAGES = ["bundle", "claiming", "waiting", "inputs", "running", "outputs", "committing", "done"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** How `done` ended; `superseded`: another attempt had committed before. */
-export type Ending = "committed" | "superseded" | "recorded";
+/** How `done` ended; `superseded`: another attempt had committed before; `skipped`: the step's condition does not hold. */
+export type Ending = "committed" | "superseded" | "skipped" | "recorded";
 
 export interface Reporter {
   stage(stage: Stage): void;

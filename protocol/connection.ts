@@ -1,6 +1,7 @@
 /** Public connection files: no secret in them. */
 import { hex32, jws, key32, name, pem, url } from "./messages/common";
-import { type Infer, literal, object, optional, text } from "./shape";
+import { NAME } from "./names";
+import { type Infer, literal, object, optional, record, text } from "./shape";
 
 const relyingParty = {
   /** As guests reach it: part of every step's identity. */
@@ -44,5 +45,7 @@ export const pipelineConnection = object({
   descriptor: jws,
   /** Missing: runs are carried out on the caller's machine. */
   backend: optional(backendReference),
+  /** Its schedules, signed by the owner: `POST /v1/runs` with one, or one of its slots, opens a run. */
+  schedules: optional(record(NAME, jws, 100)),
 });
 export type PipelineConnection = Infer<typeof pipelineConnection>;

@@ -12,6 +12,7 @@ export type JwsType =
   | "sealflow-descriptor+jwt"
   | "sealflow-revoke+jwt"
   | "sealflow-run+jwt"
+  | "sealflow-schedule+jwt"
   | "sealflow-cancel+jwt"
   | "sealflow-read+jwt"
   | "sealflow-claim+jwt"
@@ -73,6 +74,15 @@ export function peekJws<T>(typ: JwsType, token: string, shape: Shape<T>): T {
     throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
   }
   return parse(shape, decodeJson(payload, typ), typ);
+}
+
+/** `typ` of a compact JWS, unverified; undefined when it is none. */
+export function peekType(token: string): unknown {
+  try {
+    return decodeProtectedHeader(token).typ;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The digest by which other messages refer to a JWS: SHA-256 of its compact text, hex. */

@@ -52,6 +52,8 @@ export const parameterSeed = (root: Root, uid: string, step: string): Uint8Array
   derive(root, 32, "parameters", uid, step);
 export const parameterPublic = (root: Root, uid: string, step: string): string =>
   rawPublic(privateKey("X25519", parameterSeed(root, uid, step)));
+/** X25519 seed of the pipeline as a recipient: other pipelines wrap releases to its public half. */
+export const importSeed = (root: Root, uid: string): Uint8Array => derive(root, 32, "import", uid);
 /** The log of every attempt is encrypted under this, with the run's attempt in the object key derivation. */
 export const logRoot = (root: Root, uid: string, step: string): Uint8Array => derive(root, 32, "log", uid, step);
 

@@ -38,7 +38,7 @@ const ASSETS = new Set([".rego", ".wasm", ".json", ".toml", ".yaml", ".txt", ".h
 const GUEST_ENTRY = "guest/main.ts";
 const GUEST_OUTPUT = "guest/runner.js";
 /** What the runner may be made of; anything else in its bundle is an error. */
-const GUEST_INPUTS = /^(guest|protocol)\/|^node_modules\/(jose|canonicalize)\//;
+const GUEST_INPUTS = /^(guest|protocol)\/|^node_modules\/(jose|canonicalize|croner)\//;
 const STAMP = ".build.json";
 /** A lock is given up after this long, in milliseconds; a cold build takes a few seconds. */
 const LOCK_PATIENCE_MS = 60_000;

@@ -13,8 +13,9 @@ const READS_OWN_FILES = [...PURE, "node:fs", "node:path"];
 
 /** @type {Record<string, {own: string[], npm: string[] | "any", node: string[] | "any"}>} */
 const RULES = {
-  // Hashing beside the cipher takes a thread; what it computes is still bytes in, bytes out.
-  protocol: { own: [], npm: ["jose", "canonicalize"], node: [...PURE, "node:worker_threads"] },
+  // Hashing beside the cipher takes a thread; what it computes is still bytes in, bytes out. croner: which minutes a
+  // schedule allows is a rule that ledger, guest and verify must read alike; pure, without dependencies.
+  protocol: { own: [], npm: ["jose", "canonicalize", "croner"], node: [...PURE, "node:worker_threads"] },
   model: { own: ["protocol"], npm: ["ajv"], node: READS_OWN_FILES },
   policy: {
     own: ["protocol", "model"],

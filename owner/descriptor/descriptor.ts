@@ -38,6 +38,8 @@ export interface BuildDescriptorOptions {
   readonly recipients?: Readonly<Record<string, string>>;
   /** Further run keys, raw Ed25519. */
   readonly runKeys?: readonly string[];
+  /** Schedule → jwsDigest of the signed schedule. */
+  readonly schedules?: Readonly<Record<string, string>>;
   /** Default 0. */
   readonly drainSeconds?: number;
   /** Default DEFAULT_RUN_SECONDS. */
@@ -69,6 +71,7 @@ export function buildDescriptor(options: BuildDescriptorOptions): Descriptor {
       steps: { ...options.steps },
       datasets: { ...options.datasets },
       releases,
+      ...(options.schedules && Object.keys(options.schedules).length > 0 ? { schedules: options.schedules } : {}),
       drainSeconds: options.drainSeconds ?? 0,
       runSeconds: options.runSeconds ?? DEFAULT_RUN_SECONDS,
     },
@@ -86,12 +89,15 @@ export function descriptorProblems(d: Descriptor): string[] {
     problems.push("pipelineUid does not follow from owner key, stack and name");
   }
   if (!d.recipients.owner) problems.push("recipients.owner is missing");
-  for (const [step, { inputs, outputs }] of Object.entries(d.steps)) {
+  for (const [step, { inputs, outputs, when }] of Object.entries(d.steps)) {
+    if (when) problems.push(...conditionProblems(d, `steps.${step}.when`, when.from));
     if (Object.hasOwn(outputs, LOG_RELEASE)) problems.push(`steps.${step}.outputs.log: "log" is reserved`);
     for (const [input, source] of Object.entries(inputs)) {
       const at = `steps.${step}.inputs.${input}`;
       if (source.from !== undefined) problems.push(...edgeProblems(d, at, source.from, source.format));
-      else if (source.dataset === undefined || !Object.hasOwn(d.datasets, source.dataset)) {
+      else if (source.imported !== undefined) {
+        if (source.dataset !== undefined) problems.push(`${at}: is a dataset and an import`);
+      } else if (source.dataset === undefined || !Object.hasOwn(d.datasets, source.dataset)) {
         problems.push(`${at}: no dataset "${source.dataset ?? ""}"`);
       } else if (d.datasets[source.dataset]?.format !== source.format) {
         problems.push(
@@ -106,6 +112,15 @@ export function descriptorProblems(d: Descriptor): string[] {
     for (const name of recipients) {
       if (!Object.hasOwn(d.recipients, name)) problems.push(`releases.${as}: no recipient is called "${name}"`);
     }
+  }
+  return problems;
+}
+
+function conditionProblems(d: Descriptor, at: string, from: string): string[] {
+  const problems = edgeProblems(d, at, from, "json");
+  const { step, output } = parseEdgeName(from);
+  if (problems.length === 0 && d.steps[step]?.outputs[output]?.declassify === undefined) {
+    problems.push(`${at}: "${from}" is not declassified`);
   }
   return problems;
 }

@@ -1,18 +1,11 @@
 /** Ends of attempts straight from the ledger's export, verified one by one: for logs and single keys, before a run is whole. */
 import { publicKey } from "../../protocol/crypto";
 import { jwsDigest, peekJws, verifyJws } from "../../protocol/jws";
-import {
-  type Commit,
-  commit,
-  type Descriptor,
-  runRequest,
-  type Statement,
-  verifyReceipt,
-} from "../../protocol/messages";
+import { type Commit, commit, type Descriptor, type Statement, verifyReceipt } from "../../protocol/messages";
 import { verifyDescriptor } from "../descriptor";
 import { openLog, type ReleasedObject } from "../release";
 import { RunFolderError } from "../run-folder/layout";
-import type { Download, RunExport } from "./folder";
+import { type Download, type RunExport, versionOfRun } from "./folder";
 
 export interface Attempt {
   readonly commit: Commit;
@@ -28,12 +21,7 @@ export async function verifiedAttempts(
   exported: RunExport,
   ownerPublicKey: string,
 ): Promise<{ descriptor: Descriptor; attempts: Attempt[] }> {
-  const request = peekJws("sealflow-run+jwt", exported.request, runRequest);
-  const token = exported.descriptors.find((d) => jwsDigest(d) === request.descriptor);
-  if (token === undefined) {
-    throw new RunFolderError("FOLDER_EXPORT", `the ledger's export lacks version ${request.descriptor} of the run`);
-  }
-  const descriptor = await verifyDescriptor(token, ownerPublicKey);
+  const descriptor = await verifyDescriptor(versionOfRun(exported), ownerPublicKey);
   const ends = [...exported.commits, ...exported.failures].sort((a, b) => a.leaf - b.leaf);
   const attempts: Attempt[] = [];
   for (const { commit: text } of ends)

@@ -7,8 +7,9 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { jcs } from "../../protocol/canonical";
 import { jwsDigest, peekJws } from "../../protocol/jws";
-import { type Commit, commit, descriptor, runRequest } from "../../protocol/messages";
+import { type Commit, commit, descriptor, type LogEntry } from "../../protocol/messages";
 import { parseEdgeName } from "../../protocol/names";
+import { contentOf, peekOpening, runIdOf } from "../../protocol/opening";
 import {
   commitFile,
   descriptorFile,
@@ -69,13 +70,13 @@ export async function writeRunFolder(options: WriteRunFolderOptions): Promise<vo
 
 /** Lists every file with digest and size; to be called after any change of the folder. */
 export async function writeManifest(dir: string): Promise<void> {
-  const request = peekJws("sealflow-run+jwt", await textOf(dir, REQUEST), runRequest);
+  const request = await textOf(dir, REQUEST);
   const files: Manifest["files"] = {};
   for (const file of listFiles(dir)) if (file !== MANIFEST) files[file] = await digestFile(path.join(dir, file));
   const content: Manifest = {
     v: 1,
-    run: jwsDigest(await textOf(dir, REQUEST)),
-    pipelineUid: request.pipelineUid,
+    run: runIdOf(request),
+    pipelineUid: contentOf(peekOpening(request)).pipelineUid,
     files,
   };
   writeFileSync(path.join(dir, MANIFEST), manifestText(content), { mode: 0o600 });
@@ -124,11 +125,7 @@ async function writeObjects(fresh: string, options: WriteRunFolderOptions): Prom
 /** Digests, each once: outputs that are released, and logs. */
 function wantedObjects(exported: RunExport, which: "released" | "all"): string[] {
   if (which === "all") return Object.keys(exported.objects);
-  const request = peekJws("sealflow-run+jwt", exported.request, runRequest);
-  const token = exported.descriptors.find((d) => jwsDigest(d) === request.descriptor);
-  if (token === undefined) {
-    throw new RunFolderError("FOLDER_EXPORT", `the ledger's export lacks version ${request.descriptor} of the run`);
-  }
+  const token = versionOfRun(exported);
   const released = Object.values(peekJws("sealflow-descriptor+jwt", token, descriptor).releases);
   const digests = [...exported.commits, ...exported.failures].flatMap(({ commit: text }) => {
     const c = peekCommit(text);
@@ -140,6 +137,26 @@ function wantedObjects(exported: RunExport, which: "released" | "all"): string[]
     return [...outputs, c.log.digest];
   });
   return [...new Set(digests)];
+}
+
+/**
+ * The signed version that the run is of: its request names it, or the log where a slot opened it.
+ * @throws RunFolderError FOLDER_EXPORT when it is not in the export.
+ */
+export function versionOfRun({ request, descriptors, entries }: RunExport): string {
+  const opening = peekOpening(request);
+  const digest = opening.kind === "request" ? opening.request.descriptor : loggedVersion(entries, runIdOf(request));
+  const token = descriptors.find((d) => jwsDigest(d) === digest);
+  if (token !== undefined) return token;
+  throw new RunFolderError("FOLDER_EXPORT", `the ledger's export lacks version ${digest ?? "?"} of the run`);
+}
+
+function loggedVersion(entries: RunExport["entries"], run: string): string | undefined {
+  for (const { entry } of entries) {
+    const read = entry === undefined ? undefined : (JSON.parse(entry) as Partial<LogEntry>);
+    if (read?.kind === "run" && read.run === run) return read.version;
+  }
+  return undefined;
 }
 
 const peekCommit = (token: string): Commit => peekJws("sealflow-commit+jwt", token, commit);

@@ -1,5 +1,5 @@
 /** What a caller with a run key signs: run requests, cancellations, read tokens. The root is not needed for any. */
-import { createHash, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { base64url, utf8 } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
 import { rawPublic } from "../../protocol/crypto";
@@ -12,10 +12,12 @@ import {
   type Descriptor,
   parameterContext,
   type ReadToken,
+  type RunImport,
   type RunRequest,
   readToken,
   runRequest,
 } from "../../protocol/messages";
+import { runIdOf } from "../../protocol/opening";
 import { parse } from "../../protocol/shape";
 
 /** Append only. RUN_KEY: the key may not open runs of this version. RUN_PARAMETERS: parameters for a step that does not exist, or not an object. */
@@ -33,6 +35,8 @@ export interface RunRequestOptions {
   readonly runKey: KeyObject;
   /** Step → parameters (a JSON object); they leave encrypted to that step alone. */
   readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Pipeline input → the release of another pipeline that this run reads (`pinImport`). */
+  readonly imports?: Readonly<Record<string, RunImport>>;
   /** Last head of the ledger that the caller saw (JWS); null if none. */
   readonly head: string | null;
   readonly now: Date;
@@ -42,7 +46,7 @@ export interface RunRequestOptions {
 
 /** @returns compact JWS and run id. @throws RunRequestError. */
 export async function openRunRequest(options: RunRequestOptions): Promise<{ token: string; run: string }> {
-  const { descriptor, runKey, parameters = {} } = options;
+  const { descriptor, runKey, parameters = {}, imports = {} } = options;
   const by = rawPublic(runKey);
   if (!descriptor.runKeys.includes(by)) {
     throw new RunRequestError(
@@ -58,6 +62,7 @@ export async function openRunRequest(options: RunRequestOptions): Promise<{ toke
     runKey: by,
     inputs: Object.fromEntries(Object.entries(descriptor.datasets).map(([name, { digest }]) => [name, digest])),
     parameters: await sealParameters(descriptor, parameters),
+    ...(Object.keys(imports).length > 0 ? { imports } : {}),
     nonce: base64url(options.random),
     head: options.head,
     issuedAt,
@@ -67,10 +72,11 @@ export async function openRunRequest(options: RunRequestOptions): Promise<{ toke
   return { token, run: runIdOf(token) };
 }
 
-/** runId = SHA-256 of the request's compact text, hex. */
-export const runIdOf = (request: string): string => createHash("sha256").update(utf8(request)).digest("hex");
-
-async function sealParameters(descriptor: Descriptor, parameters: Readonly<Record<string, unknown>>) {
+/** Step → parameters → JWE to that step. @throws RunRequestError RUN_PARAMETERS. */
+export async function sealParameters(
+  descriptor: Pick<Descriptor, "pipelineUid" | "steps">,
+  parameters: Readonly<Record<string, unknown>>,
+): Promise<Record<string, string>> {
   const sealed: Record<string, string> = {};
   const problems: string[] = [];
   for (const [step, value] of Object.entries(parameters)) {

@@ -13,6 +13,7 @@ import {
   datasetRoot,
   edgeRoot,
   fingerprint,
+  importSeed,
   kek,
   logRoot,
   namespaceOf,
@@ -96,6 +97,7 @@ export async function deriveStep(options: DeriveStepOptions): Promise<DerivedSte
     logRoot: base64url(logRoot(root, pipelineUid, step.name)),
     edgeRoots: edgeRoots(root, pipelineUid, content),
     datasetRoots: datasetRoots(root, content, options.datasets),
+    ...importKey(root, pipelineUid, content),
     ledger: { url: connection.ledgerUrl, caPem: connection.caPem, publicKey: connection.ledgerKey },
     ownerPublicKey: rawPublic(owner),
   };
@@ -131,6 +133,7 @@ export async function deriveStep(options: DeriveStepOptions): Promise<DerivedSte
       outputs: content.outputs,
       limits: content.limits,
       exitClass: content.exitClass,
+      ...(content.when ? { when: content.when } : {}),
       ...waivers(content),
     },
   };
@@ -159,8 +162,8 @@ export function programOf(options: DeriveStepOptions): Program {
     return { output, as, recipients: to };
   });
   for (const [input, source] of Object.entries(step.inputs)) {
-    if ((source.from === undefined) === (source.dataset === undefined)) {
-      problems.push(`inputs.${input}: needs either from or dataset`);
+    if ([source.from, source.dataset, source.imported].filter((given) => given !== undefined).length !== 1) {
+      problems.push(`inputs.${input}: needs one of from, dataset and imported`);
     }
   }
   if (problems.length > 0) {
@@ -176,6 +179,7 @@ export function programOf(options: DeriveStepOptions): Program {
     outputs: step.outputs,
     releases,
     limits: step.limits,
+    ...(step.when ? { when: step.when } : {}),
     image: image.digest.replace(/^sha256:/, ""),
     guest: guestDigest(guest),
     egress: step.egress ?? false,
@@ -207,6 +211,12 @@ function datasetRoots(root: Root, content: Program, ids: Readonly<Record<string,
     roots[dataset] = { id, root: base64url(datasetRoot(root, id)) };
   }
   return roots;
+}
+
+/** Only steps that read another pipeline's release can open one. */
+function importKey(root: Root, uid: string, content: Program): { importSeed?: string } {
+  const reads = Object.values(content.inputs).some(({ imported }) => imported !== undefined);
+  return reads ? { importSeed: base64url(importSeed(root, uid)) } : {};
 }
 
 type Waivers = { readonly trustProgram?: string | undefined; readonly acceptRollback?: string | undefined };

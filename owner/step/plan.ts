@@ -15,6 +15,7 @@ export interface StepPlan {
     readonly recipients?: readonly string[];
   }[];
   readonly limits: Program["limits"];
+  readonly when?: Program["when"] | undefined;
   /** Default false. */
   readonly egress?: boolean;
   /** Default "visible". */

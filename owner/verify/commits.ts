@@ -1,6 +1,7 @@
 /** Commits and reported failures of the run: signatures, fields, the log's entries, and exactly one count per shard. */
 import { utf8 } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
+import { skippedSteps } from "../../protocol/conditions";
 import { publicKey, sha256hex } from "../../protocol/crypto";
 import { SealflowError } from "../../protocol/errors";
 import { verifyJws } from "../../protocol/jws";
@@ -112,6 +113,7 @@ function fieldProblems(
   run: VerifiedRun,
 ): Problem[] {
   const { request, version } = run;
+  const bits = Object.keys(step.outputs).filter((output) => step.outputs[output]?.declassify !== undefined);
   const expected: [string, unknown, unknown][] = [
     ["pipelineUid", request.pipelineUid, c.pipelineUid],
     ["run", run.run, c.run],
@@ -154,6 +156,10 @@ function fieldProblems(
       subject.map((s) => `${s.name} ${s.digest.sha256}`),
     ),
   );
+  problems.push(...setProblems("receipt.declassified", ok ? bits : [], Object.keys(p.declassified ?? {})));
+  if (jcs(p.declassified ?? {}) !== jcs(c.declassified ?? {})) {
+    problems.push({ entry: "declassified", message: "is not what the receipt says" });
+  }
   const committed = Object.keys(p.keyCommits);
   for (const [output] of objects) {
     if (ok && !committed.includes(edgeName(c.step, output))) {
@@ -193,10 +199,23 @@ function checkEntry(file: string, c: Commit, run: VerifiedRun, log: Log, finding
   return entry;
 }
 
-/** Exactly one counted commit for every step and shard of the version. */
+/** Steps that the declassified bits of the counted receipts let nobody run. */
+export function skippedBy(counted: readonly VerifiedCommit[], { version }: VerifiedRun): Set<string> {
+  const bits = counted.flatMap(({ commit: c, receipt: { predicate: p } }) =>
+    Object.entries(p.declassified ?? {}).map(([output, bit]) => [edgeName(c.step, output), bit] as const),
+  );
+  return skippedSteps(version.descriptor.steps, new Map(bits));
+}
+
+/** Exactly one counted commit for every step and shard of the version, but for steps that are skipped. */
 function checkCounts(counted: readonly VerifiedCommit[], run: VerifiedRun, findings: Findings): void {
   const places = byPlace(counted);
+  const skipped = skippedBy(counted, run);
+  for (const { file, commit: c } of counted) {
+    if (skipped.has(c.step)) findings.add("CONDITION", file, `${c.step} is to be skipped in this run`);
+  }
   for (const [step, { limits }] of Object.entries(run.version.descriptor.steps)) {
+    if (skipped.has(step)) continue;
     for (let shard = 0; shard < limits.shards; shard++) {
       const own = places.get(placeOf(step, shard)) ?? [];
       if (own.length === 0) {

@@ -1,15 +1,22 @@
 /** What flowed: inputs are the producers' committed outputs or the pinned datasets; releases are the version's sinks. */
 
-import type { Descriptor, LogEntry } from "../../protocol/messages";
+import type { Descriptor, LogEntry, Statement } from "../../protocol/messages";
 import { LOG_RELEASE } from "../../protocol/messages";
 import { parseEdgeName } from "../../protocol/names";
+import type { RunContent } from "../../protocol/opening";
 import { byPlace, placeOf, setProblems, type VerifiedCommit } from "./commits";
 import type { Findings } from "./report";
 
-export function checkEdges(d: Descriptor, counted: readonly VerifiedCommit[], findings: Findings): void {
+export function checkEdges(
+  d: Descriptor,
+  content: RunContent,
+  counted: readonly VerifiedCommit[],
+  findings: Findings,
+): void {
   const places = byPlace(counted);
   for (const commit of counted) {
-    checkInputs(d, commit, places, findings);
+    checkInputs(d, content, commit, places, findings);
+    checkCondition(commit, places, findings);
     checkReleases(d, commit, findings);
   }
 }
@@ -23,8 +30,26 @@ interface Producer {
   readonly entry: LogEntry | undefined;
 }
 
+const kindOf = (i: Statement["predicate"]["inputs"][number]): string =>
+  i.from !== undefined ? "edge" : i.dataset !== undefined ? "dataset" : "imported";
+
+/** A step with a condition claimed after the bit was committed, and the bit lets it run. */
+function checkCondition({ file, step, head }: VerifiedCommit, places: Places, findings: Findings): void {
+  if (!step.when) return;
+  const { step: decider, output } = parseEdgeName(step.when.from);
+  const [made] = places.get(placeOf(decider, 0)) ?? [];
+  const bit = made?.receipt.predicate.declassified?.[output];
+  if (bit !== step.when.equals) {
+    findings.add("CONDITION", file, `ran although ${step.when.from} is ${bit ?? "not committed"}`);
+  }
+  if (made?.entry && head && made.entry.seq >= head.size) {
+    findings.add("CONDITION", file, `${step.when.from} was committed after this step had claimed`, "receipt.head");
+  }
+}
+
 function checkInputs(
   d: Descriptor,
+  content: RunContent,
   { file, commit: c, receipt, step, head }: VerifiedCommit,
   places: Places,
   findings: Findings,
@@ -32,6 +57,11 @@ function checkInputs(
   const wanted: string[] = [];
   const line = (...parts: (string | number | undefined)[]): string => parts.join(" ");
   for (const [input, source] of Object.entries(step.inputs)) {
+    if (source.imported !== undefined) {
+      const { input: imported } = source.imported;
+      wanted.push(line(input, "imported", imported, 0, source.format, content.imports[imported]?.object.digest));
+      continue;
+    }
     if (source.from === undefined) {
       const dataset = d.datasets[source.dataset ?? ""];
       wanted.push(line(input, "dataset", source.dataset, 0, source.format, dataset?.digest));
@@ -51,7 +81,7 @@ function checkInputs(
     }
   }
   const found = receipt.predicate.inputs.map((i) =>
-    line(i.input, i.from === undefined ? "dataset" : "edge", i.from ?? i.dataset, i.shard, i.format, i.digest),
+    line(i.input, kindOf(i), i.from ?? i.dataset ?? i.imported, i.shard, i.format, i.digest),
   );
   for (const { message } of setProblems("receipt.inputs", wanted, found))
     findings.add("INPUTS", file, message, "receipt.inputs");

@@ -8,7 +8,9 @@
  * RECEIPT_TWICE: not exactly one counted commit. RECEIPT: a field of commit or receipt contradicts the version, request
  * or log. INPUTS: not the producers' outputs or the pinned datasets. RELEASES: not the version's releases.
  * OBJECT: a ciphertext is missing or is another. ENDED: a commit after revocation, closing, cancel or expiry.
- * RELEASED: a released plaintext is not what its object holds.
+ * RELEASED: a released plaintext is not what its object holds. SCHEDULE: the slot that opened the run is none that the
+ * version's schedule allows. IMPORT: another pipeline's release is not what its owner and ledger signed. CONDITION: a
+ * step ran, or a bit was declassified, against the conditions. GENERATION: the generation of keys went back.
  */
 export type FindingCode =
   | "FILE_MISSING"
@@ -27,7 +29,11 @@ export type FindingCode =
   | "RELEASES"
   | "OBJECT"
   | "ENDED"
-  | "RELEASED";
+  | "RELEASED"
+  | "SCHEDULE"
+  | "IMPORT"
+  | "CONDITION"
+  | "GENERATION";
 
 export interface Finding {
   readonly code: FindingCode;
@@ -60,6 +66,8 @@ export interface Report {
   readonly version: number;
   readonly receipts: { readonly verified: number; readonly expected: number };
   readonly steps: readonly VerifiedStep[];
+  /** Steps that did not run because of a condition. */
+  readonly skipped: readonly string[];
   readonly failures: number;
   /** The log as the ledger signed it: state "as of" this head. */
   readonly head: { readonly size: number; readonly root: string; readonly at: number } | null;

@@ -5,7 +5,7 @@
 import { publicKey } from "../../protocol/crypto";
 import type { Recipient } from "../release";
 import { HEAD, MANIFEST, REQUEST } from "../run-folder/layout";
-import { readCommits, type VerifiedCommit } from "./commits";
+import { readCommits, skippedBy, type VerifiedCommit } from "./commits";
 import { checkEdges } from "./edges";
 import { checkEndings } from "./endings";
 import { Folder } from "./folder";
@@ -58,12 +58,14 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
 
   let counted: VerifiedCommit[] = [];
   let failed: VerifiedCommit[] = [];
+  let skipped = new Set<string>();
   let objects = { checked: 0, absent: 0 };
   let released = { reopened: 0, copies: 0 };
   if (run) {
     const d = run.version.descriptor;
     ({ counted, failed } = await readCommits(folder, run, log, findings));
-    checkEdges(d, counted, findings);
+    skipped = skippedBy(counted, run);
+    checkEdges(d, run.request, counted, findings);
     checkEndings(run, versions, revocations, counted, log, findings);
     objects = await checkObjects(folder, run, [...counted, ...failed], findings);
     released = await checkReleased(folder, d, counted, options.recipient, findings);
@@ -78,9 +80,12 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
     version: run?.version.descriptor.sequence ?? 0,
     receipts: {
       verified: counted.filter(({ file }) => !findings.in(file)).length,
-      expected: Object.values(run?.version.descriptor.steps ?? {}).reduce((n, { limits }) => n + limits.shards, 0),
+      expected: Object.entries(run?.version.descriptor.steps ?? {})
+        .filter(([step]) => !skipped.has(step))
+        .reduce((n, [, { limits }]) => n + limits.shards, 0),
     },
     steps: counted.map(stepOf),
+    skipped: [...skipped].sort(),
     failures: failed.length,
     head: log.head ? { size: log.head.size, root: log.head.root, at: log.head.at } : null,
     objects,

@@ -48,6 +48,15 @@ export async function readChain(folder: Folder, keys: Keys, findings: Findings):
     if (token === undefined) break;
     try {
       const descriptor = await verifyDescriptor(token, keys.ownerPublicKey);
+      const before = versions.at(-1)?.descriptor;
+      if (before && descriptor.generation < before.generation) {
+        findings.add(
+          "GENERATION",
+          file,
+          `has generation ${descriptor.generation} after ${before.generation}`,
+          "generation",
+        );
+      }
       checkLink(file, descriptor, sequence, predecessor, versions[0]?.descriptor, keys, findings);
       versions.push({ file, token, descriptor });
     } catch (error) {

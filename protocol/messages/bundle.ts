@@ -1,6 +1,6 @@
 /** What one step's guest gets from the KBS: owner-signed, JWS `sealflow-bundle+jwt`. */
 import { NAME } from "../names";
-import { type Infer, literal, object, record } from "../shape";
+import { type Infer, literal, object, optional, record } from "../shape";
 import { EDGE, identity, key32, name, pem, secret32, url } from "./common";
 import { program } from "./program";
 
@@ -20,6 +20,8 @@ export const bundle = object({
   edgeRoots: record(EDGE, secret32, 400),
   /** Pipeline input → dataset id and root, for inputs of this step only. */
   datasetRoots: record(NAME, object({ id: name, root: secret32 }), 200),
+  /** X25519 seed that opens other pipelines' releases; absent unless the step reads one. */
+  importSeed: optional(secret32),
   ledger: object({ url, caPem: pem, publicKey: key32 }),
   ownerPublicKey: key32,
 });

@@ -1,7 +1,7 @@
 /** A guest asks for work (JWS `sealflow-claim+jwt`, step key) and the ledger answers (JWS `sealflow-claim-answer+jwt`). */
 import { NAME } from "../names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../shape";
-import { edge, hex32, jwe, jws, key32, name, nonce32, objectRef, reason, time, url } from "./common";
+import { edge, hex32, jwe, jws, key32, name, nonce32, objectRef, opening, reason, time, url } from "./common";
 import { dsse } from "./receipt";
 
 export const claim = object({
@@ -36,6 +36,18 @@ export const claimInput = object({
   consistency: list(hex32, 64),
 });
 
+/** The commit that decided that a step with a condition runs, with all that proves it. */
+export const claimCondition = object({
+  attempt: integer(1, 1_000_000),
+  receipt: dsse,
+  /** As of an input. */
+  leaf: integer(0, Number.MAX_SAFE_INTEGER),
+  leafBytes: text({ max: 4000 }),
+  inclusion: list(hex32, 64),
+  consistency: list(hex32, 64),
+});
+export type ClaimCondition = Infer<typeof claimCondition>;
+
 /** The ledger has said no; `retry`: a later claim may be answered otherwise. */
 export const REFUSALS = [
   "PIPELINE_UNKNOWN",
@@ -51,7 +63,8 @@ export const claimAnswer = object({
   v: literal(1),
   /** jwsDigest of the claim: binds the answer to the guest's nonce. */
   claim: hex32,
-  status: literal("go", "wait", "superseded", "refused"),
+  /** `skipped`: the step's condition does not hold, or it waits for a step whose does not. */
+  status: literal("go", "wait", "superseded", "skipped", "refused"),
   refusal: optional(literal(...REFUSALS)),
   detail: optional(reason),
   retryAfterMs: optional(integer(50, 600_000)),
@@ -59,14 +72,16 @@ export const claimAnswer = object({
   go: optional(
     object({
       run: hex32,
-      request: jws,
+      request: opening,
       descriptor: jws,
       attempt: integer(1, 1_000_000),
       shard: integer(0, 999),
       runSecret: jwe,
       /** Input name → objects (one, or one per shard with collect). */
       inputs: record(NAME, list(claimInput, 1000), 200),
-      /** Input name → where the dataset's ciphertext is. */
+      /** Present exactly when the step has a condition. */
+      condition: optional(claimCondition),
+      /** Input name → where the ciphertext of the dataset or of the imported release is. */
       datasets: record(NAME, object({ url }), 200),
       /** Output name → where to put the ciphertext; `log` apart. */
       uploads: record(NAME, object({ object: text({ max: 200 }), url }), 200),

@@ -16,6 +16,8 @@ export const commit = object({
   outcome: literal("ok", "failed"),
   outputs: record(NAME, objectRef, 200),
   log: objectRef,
+  /** Declassified output → its bit, as in the receipt. Absent when there are none. */
+  declassified: optional(record(NAME, literal(true, false), 200)),
   receipt: dsse,
   /** Release → recipient → JWE of the object key (context `releaseContext`); and `log` → `owner`, see docs/design/spine.md. */
   releases: record(NAME, record(NAME, jwe, 100), 100),

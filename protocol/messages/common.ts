@@ -33,18 +33,48 @@ export const pem = text({ max: 20_000 });
 export const EDGE = /^[a-z0-9-]{1,40}\.[a-z0-9-]{1,40}$/;
 export const edge = text({ pattern: EDGE, what: "step.output", max: 81 });
 
-/** A step's input in the descriptor and in the bundle: another step's output, or a dataset of the pipeline. */
+/** The text that opens a run: a run request, or `<schedule>|<slot>` (protocol/opening.ts). */
+export const opening = text({
+  pattern: /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\|[0-9]{1,10})?$/,
+  what: "a run request, or a schedule and a slot",
+  max: 4_000_000,
+});
+
+/** Another pipeline's release, with all that its proof is held against. */
+export const importSource = object({
+  /** Name of the pipeline input. */
+  input: name,
+  pipelineUid: hex32,
+  ownerPublicKey: key32,
+  ledgerKey: key32,
+  release: name,
+});
+
+/** When a step runs: only if the declassified output has this value. */
+export const condition = object({ from: edge, equals: literal(true, false) });
+
+/**
+ * A step's input in the descriptor and in the bundle: another step's output, a dataset of the pipeline, or another
+ * pipeline's release.
+ */
 export const inputSource = object({
   /** `step.output` of the producer; absent for datasets. */
   from: optional(edge),
   /** Name of the pipeline input; absent for edges. */
   dataset: optional(name),
+  /** What the run request pins an object for; absent unless the input is another pipeline's release. */
+  imported: optional(importSource),
   format,
   /** true: the files of all shards of the producer, as `<name>/<shard>`. */
   collect: optional(literal(true)),
   allowUnsafeFormat: optional(reason),
 });
-export const outputSpec = object({ format, allowUnsafeFormat: optional(reason) });
+export const outputSpec = object({
+  format,
+  allowUnsafeFormat: optional(reason),
+  /** Why everybody may learn this output, which is one JSON boolean: it stands in the receipt. */
+  declassify: optional(reason),
+});
 export const inputs = record(NAME, inputSource, 200);
 export const outputs = record(NAME, outputSpec, 200);
 

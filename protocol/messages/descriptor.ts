@@ -1,7 +1,20 @@
 /** The public, owner-signed description of one pipeline version: JWS `sealflow-descriptor+jwt`. */
 import { NAME } from "../names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../shape";
-import { edge, format, hex32, identity, inputs, key32, name, nonce32, outputs, reason, size } from "./common";
+import {
+  condition,
+  edge,
+  format,
+  hex32,
+  identity,
+  inputs,
+  key32,
+  name,
+  nonce32,
+  outputs,
+  reason,
+  size,
+} from "./common";
 import { limits } from "./program";
 
 export const descriptorStep = object({
@@ -17,6 +30,8 @@ export const descriptorStep = object({
   outputs,
   limits,
   exitClass: literal("visible", "hidden"),
+  /** Absent: the step always runs. */
+  when: optional(condition),
   trustProgram: optional(reason),
   acceptRollback: optional(reason),
 });
@@ -54,6 +69,8 @@ export const descriptor = object({
   datasets: record(NAME, descriptorDataset, 1000),
   /** Release name → edge and recipients. */
   releases: record(NAME, object({ from: edge, recipients: list(name, 100) }), 1000),
+  /** Schedule → jwsDigest of the schedule whose slots may open runs of this version. */
+  schedules: optional(record(NAME, hex32, 100)),
   /** Seconds that open runs of the predecessor may go on. */
   drainSeconds: integer(0, 31_536_000),
   /** Seconds after its opening when a run expires: its secrets are deleted, what was not released cannot be read again. */

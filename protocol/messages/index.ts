@@ -6,3 +6,4 @@ export * from "./log";
 export * from "./program";
 export * from "./receipt";
 export * from "./run";
+export * from "./schedule";

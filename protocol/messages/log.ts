@@ -23,12 +23,14 @@ export const logEntry = object({
   pipelineUid: hex32,
   /** `seq` of this pipeline's entry before; null for its first. So none of them can be passed off as another pipeline's. */
   previous: nullable(integer(0, Number.MAX_SAFE_INTEGER)),
-  /** What is recorded: jwsDigest (descriptor, revoke, run, cancel), receiptDigest (commit, failure), jwsDigest of the claim (attempt), the run (expire, close). */
+  /** What is recorded: jwsDigest (descriptor, revoke, cancel), runId (run), receiptDigest (commit, failure), jwsDigest of the claim (attempt), the run (expire, close). */
   digest: hex32,
   run: optional(hex32),
   step: optional(name),
   shard: optional(integer(0, 999)),
   attempt: optional(integer(1, 1_000_000)),
+  /** jwsDigest of the version, when a slot of a schedule opened the run: no request names it. */
+  version: optional(hex32),
   /** SHA-256 of canonical JSON of the commit's {outputs, log, releases}: binds what the receipt does not hold. */
   content: optional(hex32),
   at: time,

@@ -7,7 +7,7 @@ import { jcs } from "../canonical";
 import { hmacSha256 } from "../crypto";
 import { NAME } from "../names";
 import { type Infer, integer, list, literal, object, optional, record } from "../shape";
-import { envMap, hex32, inputs, key32, name, outputs, reason, stringList } from "./common";
+import { condition, envMap, hex32, inputs, key32, name, outputs, reason, stringList } from "./common";
 
 export const limits = object({
   /** Wall-clock limit of the program, seconds. */
@@ -39,6 +39,8 @@ export const program = object({
   outputs,
   releases: list(release, 100),
   limits,
+  /** Absent: the step always runs. */
+  when: optional(condition),
   /** Digest of the sealed image's manifest. */
   image: hex32,
   /** SHA-256 of everything else that the identity covers: agent policy rules, aa.toml, cdh.toml. */

@@ -7,6 +7,7 @@ import { base64, fromBase64, utf8 } from "../bytes";
 import { jcs } from "../canonical";
 import { publicKey, sha256hex, signEd25519, verifyEd25519 } from "../crypto";
 import { ProtocolError } from "../errors";
+import { NAME } from "../names";
 import { type Infer, integer, list, literal, object, optional, parse, record, text } from "../shape";
 import { EDGE, edge, format, hex32, identity, jws, name, reason } from "./common";
 
@@ -27,11 +28,13 @@ export const dsse = object({
 });
 export type Dsse = Infer<typeof dsse>;
 
-/** What was read: an edge's object, or a dataset. */
+/** What was read: an edge's object, a dataset, or another pipeline's release. */
 export const receiptInput = object({
   input: name,
   from: optional(edge),
   dataset: optional(name),
+  /** Name of the pipeline input, when it is another pipeline's release. */
+  imported: optional(name),
   shard: integer(0, 999),
   /** SHA-256 of the ciphertext. */
   digest: hex32,
@@ -58,6 +61,8 @@ export const predicate = object({
   keyCommits: record(EDGE, hex32, 200),
   /** Output → HMAC of the plaintext under an edge-derived key; for the cache to come and for verification with keys. */
   plaintext: record(EDGE, hex32, 200),
+  /** Declassified output → its bit, in the clear by the owner's wish. Absent when there are none. */
+  declassified: optional(record(NAME, literal(true, false), 200)),
   exitClass: literal(...EXIT_CLASSES),
   /** The signed head that the claim was answered with. */
   head: jws,

@@ -1,7 +1,25 @@
 /** Run request (JWS `sealflow-run+jwt`, signed by a run key): runId = SHA-256 of its compact text. */
 import { NAME } from "../names";
-import { type Infer, literal, nullable, object, record } from "../shape";
-import { hex32, jwe, jws, key32, nonce32, reason, size, time } from "./common";
+import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../shape";
+import { hex32, jwe, jws, key32, nonce32, objectRef, reason, size, time } from "./common";
+
+/** One object that another pipeline released, with all that proves it to a guest. */
+export const runImport = object({
+  /** The producer's run. */
+  run: hex32,
+  /** The producer's version, signed by its owner. */
+  descriptor: jws,
+  /** The counted commit that released the object: receipt and the key wrapped to this pipeline. */
+  commit: jws,
+  object: objectRef,
+  /** Where the commit stands in the producer's log, and its audit path to `head`. */
+  leaf: integer(0, Number.MAX_SAFE_INTEGER),
+  leafBytes: text({ max: 4000 }),
+  inclusion: list(hex32, 64),
+  /** Signed head of the producer's ledger. */
+  head: jws,
+});
+export type RunImport = Infer<typeof runImport>;
 
 export const runRequest = object({
   v: literal(1),
@@ -14,6 +32,8 @@ export const runRequest = object({
   inputs: record(NAME, hex32, 1000),
   /** Step → JWE (context `sealflow-parameters|<pipelineUid>|<step>`) of canonical JSON parameters. */
   parameters: record(NAME, jwe, 5000),
+  /** Pipeline input → the release that this run reads. Absent when the pipeline imports none. */
+  imports: optional(record(NAME, runImport, 100)),
   nonce: nonce32,
   /** Last ledger head the requester saw (JWS); null only if none ever. */
   head: nullable(jws),
@@ -59,10 +79,16 @@ export const readToken = object({
 });
 export type ReadToken = Infer<typeof readToken>;
 
-/** Asks for an upload URL of a dataset object, JWS `sealflow-upload+jwt`, by the owner key inside. */
+/**
+ * Asks for an upload URL of a dataset object, JWS `sealflow-upload+jwt`, by the owner key inside; or by a run key of the
+ * pipeline, which may add objects (imported releases) and delete none.
+ */
 export const uploadRequest = object({
   v: literal(1),
   ownerPublicKey: key32,
+  /** The signer, when it is not the owner: a run key of the newest version of `pipelineUid`. */
+  by: optional(key32),
+  pipelineUid: optional(hex32),
   action: literal("put", "delete"),
   /** SHA-256 of the ciphertext; the object becomes `datasets/<digest>`. */
   digest: hex32,

@@ -1,6 +1,6 @@
 /** Shapes of the ledger's plain answers. What a type of protocol/ covers is verified as JWS instead. */
 import { EXIT_CLASSES } from "../../protocol/messages";
-import { hex32, jws, key32, name, time, url } from "../../protocol/messages/common";
+import { hex32, jws, key32, name, opening, time, url } from "../../protocol/messages/common";
 import { HEX32, NAME } from "../../protocol/names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../../protocol/shape";
 
@@ -11,7 +11,9 @@ const attempt = integer(0, 1_000_000);
 export const runState = literal("open", "succeeded", "failed", "cancelled", "expired", "closed");
 export type RunState = Infer<typeof runState>;
 const workState = literal("waiting", "running", "committed", "failed");
-export type WorkState = Infer<typeof workState>;
+/** `skipped`: the step's condition does not hold, or it waits for a step whose does not. */
+const stepState = literal("waiting", "running", "committed", "failed", "skipped");
+export type WorkState = Infer<typeof stepState>;
 
 export const keyAnswer = object({ ledgerKey: key32, head: jws });
 export const headsAnswer = object({ head: jws, consistency: list(hex32, 128) });
@@ -55,7 +57,7 @@ export const runStatus = object({
   state: runState,
   openedAt: time,
   endedAt: nullable(time),
-  steps: record(NAME, object({ state: workState, shards: list(shardStatus, 1000) }), 5000),
+  steps: record(NAME, object({ state: stepState, shards: list(shardStatus, 1000) }), 5000),
 });
 export type RunStatus = Infer<typeof runStatus>;
 export const runsAnswer = object({ runs: list(runStatus, 1000) });
@@ -65,7 +67,8 @@ export const runLog = object({
   /** The whole chain of versions, oldest first. */
   descriptors: list(jws, 1_000_000),
   revocations: list(jws, 1_000_000),
-  request: jws,
+  /** Text that opened the run. */
+  request: opening,
   commits: list(recorded, 5_000_000),
   failures: list(recorded, 5_000_000),
   /** Every leaf; `entry` is its canonical JSON, for this pipeline's. */

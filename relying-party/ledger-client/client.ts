@@ -112,7 +112,7 @@ export class LedgerClient {
     return { head: await this.verifyHead(head) };
   }
 
-  /** Opens a run; repeating the same bytes finds the same run. */
+  /** Opens a run by a run request, or by `slotToken` of a schedule; repeating the same text finds the same run. */
   async openRun(token: string) {
     const answer = await this.#post("/v1/runs", token, answers.opened);
     requireEcho(answer.run, jwsDigest(token), "opened run");

@@ -10,7 +10,8 @@ import { SealflowError } from "../../protocol/errors";
  * version's inputs. ROLLBACK: the caller has seen a head that this log does not extend. VERSION_CLOSED, PIPELINE_CLOSED,
  * REVOKED: no new run. OBJECT_MISSING: an input's ciphertext is not in the store. OBJECT_CONFLICT: other bytes are
  * already there. INTERRUPTED: an upload broke off; repeat it. OBJECT_IN_USE: an open version needs it. STORE_FULL: no space left. BUSY: another writer holds the
- * database. CORRUPT: the state folder contradicts itself, see the message.
+ * database. SCHEDULE: no open version lists the schedule, or the slot is none of its cron expression's. SLOT_TIME: the
+ * slot's time has not come, or is over. CORRUPT: the state folder contradicts itself, see the message.
  */
 export type LedgerCode =
   | "MEDIA_TYPE"
@@ -41,7 +42,9 @@ export type LedgerCode =
   | "INTERNAL"
   | "CORRUPT"
   | "BUSY"
-  | "STORE_FULL";
+  | "STORE_FULL"
+  | "SCHEDULE"
+  | "SLOT_TIME";
 
 export const STATUS: Readonly<Record<LedgerCode, number>> = {
   MEDIA_TYPE: 415,
@@ -73,6 +76,8 @@ export const STATUS: Readonly<Record<LedgerCode, number>> = {
   CORRUPT: 500,
   BUSY: 503,
   STORE_FULL: 507,
+  SCHEDULE: 409,
+  SLOT_TIME: 409,
 };
 
 export class LedgerError extends SealflowError<LedgerCode> {}

@@ -1,15 +1,16 @@
 /** The border of the HTTP API: media type, size, shape, in this order. */
 import { ProtocolError } from "../../protocol/errors";
-import { jws } from "../../protocol/messages/common";
+import { opening } from "../../protocol/messages/common";
 import { object, parse } from "../../protocol/shape";
 import { LedgerError } from "./errors";
 
 /** A descriptor of thousands of steps fits. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
-const tokenBody = object({ token: jws });
+/** Where only a JWS will do, its own parser refuses a slot. */
+const tokenBody = object({ token: opening });
 
-/** The JWS in `{"token": "…"}`. @throws LedgerError MEDIA_TYPE, TOO_LARGE; ProtocolError SHAPE. */
+/** The text in `{"token": "…"}`: a JWS, or a schedule and a slot. @throws LedgerError MEDIA_TYPE, TOO_LARGE; ProtocolError SHAPE. */
 export async function readToken(req: Request): Promise<string> {
   const type = req.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") {

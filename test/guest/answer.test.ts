@@ -52,7 +52,7 @@ let other: Granted;
 
 const grant = async (hint: string): Promise<Granted> => {
   const granted = await claimWork(opened, hint, network, () => undefined);
-  if (!granted) throw new Error("superseded");
+  if (typeof granted === "string") throw new Error(granted);
   return granted;
 };
 

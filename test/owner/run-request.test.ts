@@ -1,4 +1,5 @@
-import { openRunRequest, runIdOf, signCancel, signReadToken } from "../../owner/run-request";
+import { runIdOf } from "../../protocol/opening";
+import { openRunRequest, signCancel, signReadToken } from "../../owner/run-request";
 import { privateKey, publicKey, rawPublic } from "../../protocol/crypto";
 import { openFrom } from "../../protocol/jwe";
 import { jwsDigest, verifyJws } from "../../protocol/jws";

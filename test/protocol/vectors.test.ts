@@ -8,7 +8,7 @@ import { edgeAssociatedData } from "../../protocol/associated";
 import { fromHex, hex } from "../../protocol/bytes";
 import { privateKey, publicKey, rawPublic, sha256hex } from "../../protocol/crypto";
 import { type JwsType, jwsDigest, signJws, verifyJws } from "../../protocol/jws";
-import { keyCommit, objectKey, objectName } from "../../protocol/keys";
+import { importSeed, keyCommit, objectKey, objectName } from "../../protocol/keys";
 import {
   type Dsse,
   type LogEntry,
@@ -17,10 +17,13 @@ import {
   type Program,
   programId,
   receiptDigest,
+  type Schedule,
   signReceipt,
   verifyReceipt,
 } from "../../protocol/messages";
+import { runIdOf, slotToken } from "../../protocol/opening";
 import { json } from "../../protocol/shape";
+import { slotAfter } from "../../protocol/slots";
 import { openBytes, sealBytes } from "../../protocol/stream";
 
 const FILE = join(__dirname, "../vectors/messages.json");
@@ -85,9 +88,45 @@ const entry: LogEntry = {
 };
 const edgeKey = objectKey(fill(2), fill(3), place.run, "split", 3, 2);
 const plaintext = Uint8Array.from({ length: 300 }, (_, i) => (i * 31 + 7) % 256);
+/** With every field that is absent otherwise. */
+const conditional: Program = {
+  ...program,
+  inputs: {
+    model: {
+      imported: {
+        input: "model",
+        pipelineUid: digest("producer"),
+        ownerPublicKey: raw,
+        ledgerKey: raw,
+        release: "model",
+      },
+      format: "jsonl",
+    },
+  },
+  outputs: { verdict: { format: "json", declassify: "the operator may see it" } },
+  when: { from: "gate.go", equals: true },
+};
+const nightly: Schedule = {
+  v: 1,
+  pipelineUid: place.pipelineUid,
+  ownerPublicKey: raw,
+  name: "nightly",
+  cron: "30 3 * * MON-FRI",
+  lateSeconds: 3600,
+  parameters: { split: "a.b.c.d.e" },
+};
+/** Monday, 2027-01-04, 03:30 UTC. */
+const SLOT = 1_799_033_400;
 /** The payload does not matter to the form of the envelope. */
 const payload = { b: [1, "ä"], a: null };
 const TYPES: readonly JwsType[] = ["sealflow-descriptor+jwt", "sealflow-claim+jwt", "sealflow-head+jwt"];
+
+/** The next slots, which every reader of a schedule must find. */
+function slotsOf(cron: string, from: number, count: number): number[] {
+  const found: number[] = [];
+  for (let at = from - 1; found.length < count; at = found.at(-1) as number) found.push(slotAfter(cron, at) as number);
+  return found;
+}
 
 async function vectors() {
   const receipt = signReceipt(
@@ -95,6 +134,17 @@ async function vectors() {
     key,
     raw,
   );
+  const scheduleJws = await signJws("sealflow-schedule+jwt", nightly, key);
+  const runEntry: LogEntry = {
+    v: 1,
+    seq: 8,
+    kind: "run",
+    pipelineUid: place.pipelineUid,
+    previous: 7,
+    digest: place.run,
+    run: place.run,
+    at: SLOT,
+  };
   const tokens = await Promise.all(TYPES.map(async (typ) => [typ, await signJws(typ, payload, key)] as const));
   return {
     note: "TEST KEYS ONLY. Written by npm run vectors; read by test/protocol/vectors.test.ts, which has the inputs.",
@@ -104,6 +154,18 @@ async function vectors() {
     jwsDigest: Object.fromEntries(tokens.map(([typ, token]) => [typ, jwsDigest(token)])),
     programId: programId(fill(4), program),
     receipt,
+    conditionalProgramId: programId(fill(4), conditional),
+    schedule: scheduleJws,
+    slotToken: slotToken(scheduleJws, SLOT),
+    slotRun: runIdOf(slotToken(scheduleJws, SLOT)),
+    slotLeaf: new TextDecoder().decode(leafBytes({ ...runEntry, version: digest("descriptor") })),
+    slots: slotsOf(nightly.cron, SLOT, 6),
+    declassifyingReceipt: signReceipt(
+      { subject: [], predicate: { ...predicate, declassified: { verdict: true } } },
+      key,
+      raw,
+    ),
+    importSeed: hex(importSeed({ secret: fill(7), generation: 2 }, place.pipelineUid)),
     receiptDigest: receiptDigest(receipt),
     logLeaf: new TextDecoder().decode(leafBytes(entry)),
     associatedData: new TextDecoder().decode(edgeAssociatedData(place)),

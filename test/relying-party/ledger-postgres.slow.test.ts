@@ -7,6 +7,7 @@ import { caller } from "../support/ledger-caller";
 import { postgres } from "../support/ledger-engines";
 import { createWorld } from "../support/ledger-world";
 import { type PostgresServer, postgresMissing, startPostgres } from "../support/postgres";
+import { featuresSuite } from "./suites/features";
 import { ledgerSuite } from "./suites/ledger";
 
 const missing = postgresMissing();
@@ -43,6 +44,7 @@ const ONE = { only: { outputs: { data: "json" as const }, retryLimit: 100, shard
 
 (missing ? describe.skip : describe)(`on PostgreSQL${missing ? ` (${missing})` : ""}`, () => {
   ledgerSuite(postgres(() => server.database()));
+  featuresSuite(postgres(() => server.database()));
 
   describe("several processes of one ledger", () => {
     it("that start at once make the schema once and have one key", async () => {

@@ -44,6 +44,7 @@ import {
   type ReadToken,
   type RunRequest,
   runSecretContext,
+  type Schedule,
   type Statement,
   signReceipt,
   subjectName,
@@ -52,6 +53,9 @@ import {
 export interface StepPlan {
   readonly inputs?: Record<string, { from?: string; dataset?: string; format?: Format; collect?: true }>;
   readonly outputs?: Record<string, Format>;
+  /** Outputs (json) that everybody learns. */
+  readonly declassify?: readonly string[];
+  readonly when?: { readonly from: string; readonly equals: boolean };
   readonly shards?: number;
   readonly retryLimit?: number;
   readonly exitClass?: "visible" | "hidden";
@@ -72,6 +76,9 @@ export interface WorldPlan {
   readonly datasets?: Record<string, Uint8Array>;
   /** Release → edge. */
   readonly releases?: Record<string, string>;
+  /** Name → cron expression; may be late by `lateSeconds`. */
+  readonly schedules?: Record<string, string>;
+  readonly lateSeconds?: number;
   readonly sequence?: number;
   readonly predecessor?: string | null;
   readonly drainSeconds?: number;
@@ -89,6 +96,8 @@ export interface Guest {
 
 export interface CommitOptions {
   readonly outcome?: "ok" | "failed";
+  /** Declassified output → bit; default false for each. */
+  readonly bits?: Record<string, boolean>;
   /** Ciphertext of the log; default empty. */
   readonly log?: Uint8Array;
   readonly runSecret?: Uint8Array;
@@ -137,8 +146,24 @@ export async function createWorld(plan: WorldPlan) {
       outputs: program.outputs,
       limits: program.limits,
       exitClass: program.exitClass,
+      ...(spec.when ? { when: spec.when } : {}),
       ...(spec.trustProgram === undefined ? {} : { trustProgram: spec.trustProgram }),
     };
+  }
+
+  const schedules: Record<string, string> = {};
+  for (const [schedule, cron] of Object.entries(plan.schedules ?? {})) {
+    const lateSeconds = plan.lateSeconds ?? 3600;
+    const signed: Schedule = {
+      v: 1,
+      pipelineUid: uid,
+      ownerPublicKey,
+      name: schedule,
+      cron,
+      lateSeconds,
+      parameters: {},
+    };
+    schedules[schedule] = await signJws("sealflow-schedule+jwt", signed, owner);
   }
 
   const content: Descriptor = {
@@ -171,6 +196,9 @@ export async function createWorld(plan: WorldPlan) {
     releases: Object.fromEntries(
       Object.entries(plan.releases ?? {}).map(([release, from]) => [release, { from, recipients: ["owner"] }]),
     ),
+    ...(plan.schedules
+      ? { schedules: Object.fromEntries(Object.entries(schedules).map(([n, token]) => [n, jwsDigest(token)])) }
+      : {}),
     drainSeconds: plan.drainSeconds ?? 0,
     runSeconds: plan.runSeconds ?? 86_400,
   };
@@ -189,7 +217,12 @@ export async function createWorld(plan: WorldPlan) {
       command: spec.command ?? ["true"],
       env: {},
       inputs: Object.fromEntries(inputs),
-      outputs: Object.fromEntries(Object.entries(spec.outputs ?? {}).map(([output, format]) => [output, { format }])),
+      outputs: Object.fromEntries(
+        Object.entries(spec.outputs ?? {}).map(([output, format]) => [
+          output,
+          { format, ...(spec.declassify?.includes(output) ? { declassify: "test" } : {}) },
+        ]),
+      ),
       releases: Object.entries(plan.releases ?? {})
         .filter(([, from]) => from.startsWith(`${step}.`))
         .map(([as, from]) => ({
@@ -198,6 +231,7 @@ export async function createWorld(plan: WorldPlan) {
           recipients: { owner: rawPublic(ownerReleaseKey(root)) },
         })),
       limits: { timeoutSeconds: 600, waitSeconds: 60, retryLimit: spec.retryLimit ?? 0, shards: spec.shards ?? 1 },
+      ...(spec.when ? { when: spec.when } : {}),
       image: sha256hex("image"),
       guest: sha256hex("guest"),
       egress: false,
@@ -254,6 +288,8 @@ export async function createWorld(plan: WorldPlan) {
     bundles,
     programs,
     steps,
+    /** Signed schedules by name. */
+    schedules,
 
     signDescriptor: (change: Partial<Descriptor>): Promise<string> =>
       signJws("sealflow-descriptor+jwt", { ...content, ...change }, owner),
@@ -333,6 +369,11 @@ export async function createWorld(plan: WorldPlan) {
               },
             ],
       );
+      const bits = Object.keys(s.outputs).filter((output) => s.outputs[output]?.declassify !== undefined);
+      const declassified =
+        outcome === "ok" && bits.length > 0
+          ? { declassified: Object.fromEntries(bits.map((output) => [output, options.bits?.[output] ?? false])) }
+          : {};
       const predicate: Predicate = {
         v: 1,
         pipelineUid: uid,
@@ -352,6 +393,7 @@ export async function createWorld(plan: WorldPlan) {
           ]),
         ),
         plaintext: {},
+        ...declassified,
         exitClass: outcome === "ok" ? "ok" : s.exitClass === "hidden" ? "hidden" : "program",
         head: go.head,
         isolation: s.trustProgram === undefined ? "namespaces" : "none",
@@ -378,6 +420,7 @@ export async function createWorld(plan: WorldPlan) {
         outcome,
         outputs: Object.fromEntries(Object.entries(outputs).map(([output, b]) => [output, ref(b)])),
         log: ref(log),
+        ...declassified,
         receipt: signReceipt({ subject, predicate }, key, rawPublic(key)),
         releases: Object.fromEntries(releases.map(([release]) => [release, { owner: "a.b.c.d.e" }])),
         nonce: nonce(),

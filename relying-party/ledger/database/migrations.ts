@@ -167,6 +167,15 @@ function first(engine: Engine): Migration {
   };
 }
 
+const conditions: Migration = {
+  async up(db: Any) {
+    await db.schema
+      .alterTable("run_steps")
+      .addColumn("skipped", "integer", (c) => c.notNull().defaultTo(0))
+      .execute();
+  },
+};
+
 export const migrations = (engine: Engine): MigrationProvider => ({
-  getMigrations: async () => ({ "001-first": first(engine) }),
+  getMigrations: async () => ({ "001-first": first(engine), "002-conditions": conditions }),
 });

@@ -31,6 +31,7 @@ export interface Tables {
     run: string;
     pipeline_uid: string;
     version: string;
+    /** The text that opened it: a run request, or a schedule and a slot. */
     request: string;
     state: RunState;
     opened_at: number;
@@ -50,6 +51,8 @@ export interface Tables {
     committed: number;
     /** Shards handed out so far: they are assigned in order. */
     assigned: number;
+    /** 1: its condition does not hold, or it waits for a step whose does not. */
+    skipped: number;
   };
   shards: {
     run: string;

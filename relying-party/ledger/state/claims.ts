@@ -1,4 +1,5 @@
 /** `POST /v1/claims`: which run, which shard, which attempt. Only `go` uses up an attempt. */
+import { stepsBefore } from "../../../protocol/conditions";
 import { publicKey } from "../../../protocol/crypto";
 import { ProtocolError } from "../../../protocol/errors";
 import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
@@ -8,7 +9,6 @@ import type { Tx } from "../database/open";
 import type { Tables } from "../database/tables";
 import { LedgerError } from "../errors";
 import { type Granted, goAnswer } from "./go";
-import { producersOf } from "./graph";
 import { append } from "./log";
 import { endRun, findRun, stateNow } from "./runs";
 import { parsedDescriptor, type VersionState, versionState } from "./versions";
@@ -18,6 +18,7 @@ type Decision =
   | { status: "go"; granted: Granted }
   | { status: "wait"; detail: string }
   | { status: "superseded" }
+  | { status: "skipped" }
   | { status: "refused"; refusal: Refusal; detail: string };
 
 const RETRY_AFTER_MS = 300;
@@ -142,6 +143,7 @@ async function openRuns(tx: Tx, versions: string[], step: string, now: number): 
     .where("runs.state", "=", "open")
     .where("runs.expires_at", ">", now)
     .where("run_steps.step", "=", step)
+    .where("run_steps.skipped", "=", 0)
     .whereRef("run_steps.committed", "<", "run_steps.shards")
     .orderBy("runs.opened_at")
     .orderBy("runs.run")
@@ -166,7 +168,9 @@ async function hintedRun(
       detail: `run ${hint}: not a run of a version with this program`,
     };
   }
-  if (await stepCommitted(tx, hint, step)) return { status: "superseded" };
+  const row = await stepRow(tx, hint, step);
+  if (row && row.committed === row.shards) return { status: "superseded" };
+  if (row?.skipped === 1) return { status: "skipped" };
   if (version.state === "revoked") {
     return { status: "refused", refusal: "REVOKED", detail: `run ${hint}: its version is revoked` };
   }
@@ -214,7 +218,7 @@ async function missingProducer(tx: Tx, run: RunRow, step: string): Promise<strin
     .executeTakeFirstOrThrow();
   const spec = parsedDescriptor(version.token).steps[step];
   if (!spec) throw new LedgerError("CORRUPT", `version ${run.version}: step ${step} is missing`);
-  for (const producer of producersOf(spec)) if (!(await stepCommitted(tx, run.run, producer))) return producer;
+  for (const producer of stepsBefore(spec)) if (!(await stepCommitted(tx, run.run, producer))) return producer;
   return undefined;
 }
 

@@ -2,6 +2,7 @@
 
 import { utf8 } from "../../../protocol/bytes";
 import { jcs } from "../../../protocol/canonical";
+import { skippedSteps } from "../../../protocol/conditions";
 import { publicKey, sha256hex } from "../../../protocol/crypto";
 import { ProtocolError } from "../../../protocol/errors";
 import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
@@ -15,6 +16,7 @@ import {
   receiptDigest,
   type Statement,
 } from "../../../protocol/messages";
+import { edgeName } from "../../../protocol/names";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import { LedgerError } from "../errors";
@@ -23,7 +25,7 @@ import { countedCommit } from "./go";
 import { LOG, shardsOfInput } from "./graph";
 import { append, currentHead } from "./log";
 import { checkReceipt } from "./receipts";
-import { endRun, findRun, stateNow, storedRequest } from "./runs";
+import { endRun, findRun, stateNow, storedContent } from "./runs";
 import { parsedDescriptor, versionState } from "./versions";
 
 type Status = CommitAnswer["status"];
@@ -139,7 +141,7 @@ async function checkAll(ctx: Context, c: Commit, { d, step, version, run }: Plac
     version,
     d,
     step,
-    parameters: storedRequest(run.request).parameters[c.step],
+    content: storedContent(run.request),
     committed: (producer, output, shard) => digests.get(`${producer}.${output}/${shard}`),
   });
   if (!receipt || problems.length > 0) return refused("RECEIPT_MISMATCH", `${attemptName(c)}: ${problems.join("; ")}`);
@@ -221,8 +223,10 @@ async function record(
     .where("shard", "=", c.shard)
     .where("attempt", "=", c.attempt)
     .execute();
-  if (ok) await countShard(tx, c, now);
-  else await countFailure(tx, c, place.step.limits.retryLimit, now);
+  if (ok) {
+    if (receipt.predicate.declassified) await skipSteps(tx, c, place.d, receipt.predicate.declassified);
+    await countShard(tx, c, now);
+  } else await countFailure(tx, c, place.step.limits.retryLimit, now);
   return { status: ok ? "committed" : "recorded" };
 }
 
@@ -237,6 +241,27 @@ async function winShard(tx: Tx, c: Commit): Promise<boolean> {
     .where("committed_attempt", "is", null)
     .executeTakeFirst();
   return numUpdatedRows === 1n;
+}
+
+/** The bits of this commit decide for good: what is skipped now is never granted, and the run does not wait for it. */
+async function skipSteps(tx: Tx, c: Commit, d: Place["d"], bits: Readonly<Record<string, boolean>>): Promise<void> {
+  const known = new Map(Object.entries(bits).map(([output, bit]) => [edgeName(c.step, output), bit]));
+  for (const step of skippedSteps(d.steps, known)) {
+    const row = await tx
+      .updateTable("run_steps")
+      .set({ skipped: 1 })
+      .where("run", "=", c.run)
+      .where("step", "=", step)
+      .where("skipped", "=", 0)
+      .returning("shards")
+      .executeTakeFirst();
+    if (!row) continue;
+    await tx
+      .updateTable("runs")
+      .set((e) => ({ remaining: e("remaining", "-", row.shards) }))
+      .where("run", "=", c.run)
+      .execute();
+  }
 }
 
 async function countShard(tx: Tx, c: Commit, now: number): Promise<void> {

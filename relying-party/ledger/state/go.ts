@@ -4,6 +4,7 @@ import { peekJws } from "../../../protocol/jws";
 import { objectName } from "../../../protocol/keys";
 import {
   type Claim,
+  type ClaimCondition,
   type ClaimGo,
   type ClaimInput,
   commit,
@@ -13,12 +14,13 @@ import {
   peekReceipt,
   runSecretContext,
 } from "../../../protocol/messages";
+import { parseEdgeName } from "../../../protocol/names";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import { LedgerError } from "../errors";
 import { LOG, shardsOfInput } from "./graph";
 import { consistency, currentHead, inclusion } from "./log";
-import { findRun, stateNow, storedRequest } from "./runs";
+import { findRun, importObject, stateNow, storedContent } from "./runs";
 import { parsedDescriptor } from "./versions";
 
 export interface Granted {
@@ -59,9 +61,12 @@ export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string
         list.map(({ stored, ...input }) => ({ ...input, url: read(stored) })),
       ]),
     ),
+    ...(facts.condition ? { condition: facts.condition } : {}),
     datasets: Object.fromEntries(
-      Object.entries(step.inputs).flatMap(([name, { dataset }]) => {
-        const object = dataset === undefined ? undefined : d.datasets[dataset]?.object;
+      Object.entries(step.inputs).flatMap(([name, { dataset, imported }]) => {
+        const digest = imported && facts.content.imports[imported.input]?.object.digest;
+        const pinned = dataset === undefined ? undefined : d.datasets[dataset]?.object;
+        const object = digest === undefined ? pinned : importObject(digest);
         return object === undefined ? [] : [[name, { url: read(object) }]];
       }),
     ),
@@ -90,13 +95,16 @@ async function gather(tx: Tx, g: Granted, now: number) {
   const step = d.steps[g.step];
   if (!step) throw new LedgerError("CORRUPT", `version ${run.version}: step ${g.step} is missing`);
   const { size, root } = await currentHead(tx);
-  const { head } = storedRequest(run.request);
+  const content = storedContent(run.request);
+  const { head } = content;
   return {
     run: { ...run, secret: new Uint8Array(run.secret) },
     descriptorToken: token,
     d,
     step,
+    content,
     inputs: await committedInputs(tx, d, step, g, size),
+    condition: step.when && (await conditionOf(tx, g.run, step.when.from, size)),
     size,
     root,
     consistency: head === null ? [] : await consistency(tx, headSize(head), size),
@@ -137,22 +145,32 @@ async function committedInput(
   const row = await countedCommit(tx, run, producer, shard);
   const object = row?.commit.outputs[output];
   if (!row || !object) throw new LedgerError("CORRUPT", `run ${run}: ${edge}/${shard} is committed but not recorded`);
-  const entry = await tx
+  const proof = await proofOf(tx, row, size);
+  return { edge, shard, object, ...proof, stored: objectName(run, edge, shard, proof.attempt) };
+}
+
+/** A step that declassifies has no shards. */
+async function conditionOf(tx: Tx, run: string, from: string, size: number): Promise<ClaimCondition> {
+  const row = await countedCommit(tx, run, parseEdgeName(from).step, 0);
+  if (!row) throw new LedgerError("CORRUPT", `run ${run}: ${from} decides, and is not committed`);
+  return proofOf(tx, row, size);
+}
+
+type CountedCommit = NonNullable<Awaited<ReturnType<typeof countedCommit>>>;
+
+async function proofOf(tx: Tx, { commit: c, leaf }: CountedCommit, size: number): Promise<ClaimCondition> {
+  const { entry } = await tx
     .selectFrom("log_entries")
     .select("entry")
-    .where("seq", "=", row.leaf)
+    .where("seq", "=", leaf)
     .executeTakeFirstOrThrow();
   return {
-    edge,
-    shard,
-    attempt: row.commit.attempt,
-    object,
-    receipt: row.commit.receipt,
-    leaf: row.leaf,
-    leafBytes: entry.entry,
-    inclusion: await inclusion(tx, row.leaf, size),
-    consistency: await consistency(tx, receiptHeadSize(row.commit.receipt), size),
-    stored: objectName(run, edge, shard, row.commit.attempt),
+    attempt: c.attempt,
+    receipt: c.receipt,
+    leaf,
+    leafBytes: entry,
+    inclusion: await inclusion(tx, leaf, size),
+    consistency: await consistency(tx, receiptHeadSize(c.receipt), size),
   };
 }
 

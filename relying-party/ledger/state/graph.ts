@@ -1,15 +1,18 @@
 /** Questions about a descriptor's graph that claims and commits share. */
+import { stepsBefore } from "../../../protocol/conditions";
 import type { Descriptor, DescriptorStep } from "../../../protocol/messages";
 import { parseEdgeName } from "../../../protocol/names";
 
 /** Name of the encrypted log among a step's objects; no output may have it. */
 export const LOG = "log";
 
-/** Steps whose commits a step waits for. */
-export function producersOf(step: DescriptorStep): string[] {
-  const edges = Object.values(step.inputs).flatMap((input) => (input.from ? [parseEdgeName(input.from).step] : []));
-  return [...new Set(edges)];
-}
+/** Inputs of the pipeline that every run request pins another pipeline's release for. */
+export const importedInputs = (d: Descriptor): Set<string> =>
+  new Set(
+    Object.values(d.steps).flatMap(({ inputs }) =>
+      Object.values(inputs).flatMap(({ imported }) => (imported ? [imported.input] : [])),
+    ),
+  );
 
 /**
  * Which shards of the producer an input has: all when collected, the only one of an unsharded producer, else its own.
@@ -55,6 +58,10 @@ export function graphProblems(d: Descriptor): string[] {
     for (const [input, source] of Object.entries(step.inputs)) {
       problems.push(...sourceProblems(d, `steps.${name}.inputs.${input}`, step, source, hasEdge));
     }
+    problems.push(...conditionProblems(d, name, step, hasEdge));
+  }
+  if (d.schedules && importedInputs(d).size > 0) {
+    problems.push("schedules: a slot pins no release of another pipeline, and this one reads some");
   }
   for (const [release, { from, recipients }] of Object.entries(d.releases)) {
     if (!hasEdge(from)) problems.push(`releases.${release}: there is no output ${from}`);
@@ -66,6 +73,28 @@ export function graphProblems(d: Descriptor): string[] {
   return problems;
 }
 
+/** A bit is one value: of a step without shards, declared as such. */
+function conditionProblems(
+  d: Descriptor,
+  name: string,
+  { when, outputs, limits }: DescriptorStep,
+  hasEdge: (edge: string) => boolean,
+): string[] {
+  const problems: string[] = [];
+  const bits = Object.entries(outputs).filter(([, { declassify }]) => declassify !== undefined);
+  for (const [output, { format }] of bits) {
+    if (format !== "json") problems.push(`steps.${name}.outputs.${output}: a declassified output is json`);
+  }
+  if (bits.length > 0 && limits.shards !== 1) problems.push(`steps.${name}: declassifies a bit and has shards`);
+  if (!when) return problems;
+  const { step, output } = parseEdgeName(when.from);
+  if (!hasEdge(when.from)) problems.push(`steps.${name}.when: there is no output ${when.from}`);
+  else if (d.steps[step]?.outputs[output]?.declassify === undefined) {
+    problems.push(`steps.${name}.when: ${when.from} is not declassified`);
+  }
+  return problems;
+}
+
 function sourceProblems(
   d: Descriptor,
   at: string,
@@ -73,7 +102,12 @@ function sourceProblems(
   source: DescriptorStep["inputs"][string],
   hasEdge: (edge: string) => boolean,
 ): string[] {
-  if ((source.from === undefined) === (source.dataset === undefined)) return [`${at}: needs one of from, dataset`];
+  const given = [source.from, source.dataset, source.imported].filter((s) => s !== undefined);
+  if (given.length !== 1) return [`${at}: needs one of from, dataset, imported`];
+  if (source.imported !== undefined) {
+    const twin = Object.hasOwn(d.datasets, source.imported.input);
+    return twin ? [`${at}: "${source.imported.input}" is a dataset, too`] : [];
+  }
   if (source.dataset !== undefined) {
     return Object.hasOwn(d.datasets, source.dataset) ? [] : [`${at}: there is no dataset "${source.dataset}"`];
   }
@@ -88,7 +122,7 @@ function sourceProblems(
 
 /** Kahn's algorithm: what is left after all steps without waiting producers were taken away is in a cycle. */
 function cycleProblems(steps: ReadonlyMap<string, DescriptorStep>): string[] {
-  const waiting = new Map([...steps].map(([name, step]) => [name, new Set(producersOf(step))]));
+  const waiting = new Map([...steps].map(([name, step]) => [name, new Set(stepsBefore(step))]));
   const consumers = new Map<string, string[]>();
   for (const [name, producers] of waiting) {
     for (const p of producers) consumers.set(p, [...(consumers.get(p) ?? []), name]);

@@ -3,13 +3,14 @@ import { hex } from "../../../protocol/bytes";
 import { peekJws } from "../../../protocol/jws";
 import { objectName } from "../../../protocol/keys";
 import { commit, type Descriptor } from "../../../protocol/messages";
+import type { RunContent } from "../../../protocol/opening";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import type { RunState, ShardState, Tables } from "../database/tables";
 import { pipelineRow } from "./authority";
 import { LOG } from "./graph";
 import { currentHead } from "./log";
-import { requireRun, stateNow } from "./runs";
+import { importObject, requireRun, stateNow, storedContent } from "./runs";
 import { parsedDescriptor, type VersionState, versionState } from "./versions";
 
 export interface VersionStatus {
@@ -30,7 +31,8 @@ export interface ShardStatus {
 }
 
 export interface StepStatus {
-  readonly state: "waiting" | ShardState;
+  /** `skipped`: its condition does not hold, or it waits for a step whose does not. */
+  readonly state: "waiting" | "skipped" | ShardState;
   readonly shards: ShardStatus[];
 }
 
@@ -100,7 +102,7 @@ async function statusOf(tx: Tx, row: Tables["runs"], now: number): Promise<RunSt
     .execute();
   const state = stateNow(row, now);
   const status: Record<string, StepStatus> = {};
-  for (const { step, shards: count } of steps) {
+  for (const { step, shards: count, skipped } of steps) {
     const list: ShardStatus[] = [];
     for (let shard = 0; shard < count; shard++) {
       const found = shards.find((s) => s.step === step && s.shard === shard);
@@ -114,7 +116,7 @@ async function statusOf(tx: Tx, row: Tables["runs"], now: number): Promise<RunSt
           .map((f) => ({ attempt: f.attempt, exitClass: f.exit_class })),
       });
     }
-    status[step] = { state: stepState(list), shards: list };
+    status[step] = { state: skipped === 1 ? "skipped" : stepState(list), shards: list };
   }
   return {
     run: row.run,
@@ -192,6 +194,7 @@ export async function exportRun(ctx: Context, runId: string, pipelineUid: string
       ctx,
       version && parsedDescriptor(version.token),
       facts.ends.map((e) => e.token),
+      storedContent(facts.run.request).imports,
     ),
   };
 }
@@ -211,7 +214,12 @@ async function allEntries(tx: Tx, pipelineUid: string): Promise<RunLog["entries"
 }
 
 /** Objects that are still there; what a sweep has deleted is left out. */
-async function objectUrls(ctx: Context, d: Descriptor | undefined, ends: string[]): Promise<Record<string, string>> {
+async function objectUrls(
+  ctx: Context,
+  d: Descriptor | undefined,
+  ends: string[],
+  imports: RunContent["imports"],
+): Promise<Record<string, string>> {
   const until = ctx.now() + EXPORT_SECONDS;
   const urls: Record<string, string> = {};
   const add = async (name: string, digest: string): Promise<void> => {
@@ -224,6 +232,7 @@ async function objectUrls(ctx: Context, d: Descriptor | undefined, ends: string[
     }
   }
   for (const { object, digest } of Object.values(d?.datasets ?? {})) await add(object, digest);
+  for (const { object } of Object.values(imports)) await add(importObject(object.digest), object.digest);
   return urls;
 }
 

@@ -1,4 +1,5 @@
 /** What a commit's receipt must repeat. The ledger believes no field of a commit that the receipt does not. */
+import { jcs } from "../../../protocol/canonical";
 import { sha256hex } from "../../../protocol/crypto";
 import { ProtocolError } from "../../../protocol/errors";
 import {
@@ -9,6 +10,7 @@ import {
   subjectName,
   verifyReceipt,
 } from "../../../protocol/messages";
+import type { RunContent } from "../../../protocol/opening";
 import { LOG, releasesOf, shardsOfInput } from "./graph";
 
 /** Digest of a producer's committed output. */
@@ -19,8 +21,8 @@ export interface ReceiptFacts {
   readonly version: string;
   readonly d: Descriptor;
   readonly step: DescriptorStep;
-  /** JWE of the step's parameters in the run request, if any. */
-  readonly parameters: string | undefined;
+  /** What opened the run. */
+  readonly content: RunContent;
   readonly committed: CommittedDigest;
 }
 
@@ -45,7 +47,7 @@ export function checkReceipt(facts: ReceiptFacts): { receipt?: Statement; proble
   };
 }
 
-function placeProblems({ commit: c, version, step, parameters }: ReceiptFacts, { predicate: p }: Statement): string[] {
+function placeProblems({ commit: c, version, step, content }: ReceiptFacts, { predicate: p }: Statement): string[] {
   const expected: [string, unknown, unknown][] = [
     ["pipelineUid", c.pipelineUid, p.pipelineUid],
     ["descriptor", version, p.descriptor],
@@ -55,7 +57,7 @@ function placeProblems({ commit: c, version, step, parameters }: ReceiptFacts, {
     ["attempt", c.attempt, p.attempt],
     ["programId", step.programId, p.programId],
     ["identity", step.identity, p.identity],
-    ["parameters", sha256hex(parameters ?? ""), p.parameters],
+    ["parameters", sha256hex(content.parameters[c.step] ?? ""), p.parameters],
     ["trustProgram", step.trustProgram, p.trustProgram],
     ["acceptRollback", step.acceptRollback, p.acceptRollback],
   ];
@@ -83,6 +85,16 @@ function outcomeProblems({ commit: c, step }: ReceiptFacts, { predicate: p }: St
     }
     problems.push(...setProblems("outputs", [], Object.keys(c.outputs)));
   }
+  return [...problems, ...bitProblems(c, step, p)];
+}
+
+/** Exactly the declassified outputs of a successful attempt, in receipt and commit alike. */
+function bitProblems(c: Commit, { outputs }: DescriptorStep, p: Statement["predicate"]): string[] {
+  const declared = Object.keys(outputs).filter((output) => outputs[output]?.declassify !== undefined);
+  const wanted = c.outcome === "ok" ? declared : [];
+  const found = p.declassified ?? {};
+  const problems = setProblems("receipt.declassified", wanted, Object.keys(found));
+  if (jcs(found) !== jcs(c.declassified ?? {})) problems.push("declassified: not what the receipt says");
   return problems;
 }
 
@@ -98,7 +110,10 @@ function subjectProblems(c: Commit, { subject }: Statement): string[] {
 }
 
 /** A successful attempt has read every input; a failed one perhaps not all, but none that is not its own. */
-function inputProblems({ commit: c, d, step, committed }: ReceiptFacts, { predicate: p }: Statement): string[] {
+function inputProblems(
+  { commit: c, d, step, content, committed }: ReceiptFacts,
+  { predicate: p }: Statement,
+): string[] {
   const wanted: string[] = [];
   for (const [name, input] of Object.entries(step.inputs)) {
     const source = shardsOfInput(d, input, c.shard);
@@ -109,9 +124,14 @@ function inputProblems({ commit: c, d, step, committed }: ReceiptFacts, { predic
       }
     } else if (input.dataset !== undefined) {
       wanted.push([name, input.dataset, 0, input.format, d.datasets[input.dataset]?.digest].join(" "));
+    } else if (input.imported !== undefined) {
+      const { input: imported } = input.imported;
+      wanted.push([name, imported, 0, input.format, content.imports[imported]?.object.digest].join(" "));
     }
   }
-  const found = p.inputs.map((i) => [i.input, i.from ?? i.dataset, i.shard, i.format, i.digest].join(" "));
+  const found = p.inputs.map((i) =>
+    [i.input, i.from ?? i.dataset ?? i.imported, i.shard, i.format, i.digest].join(" "),
+  );
   if (c.outcome === "ok") return setProblems("receipt.inputs", wanted, found);
   const known = new Set(wanted);
   return found.filter((f) => !known.has(f)).map((f) => `receipt.inputs: "${f}" is not an input of this attempt`);

@@ -1,37 +1,71 @@
-/** Runs: opened by a run key, ended by commits, failures, cancels, closing and expiry. */
-import { jwsDigest, peekJws } from "../../../protocol/jws";
-import { cancelRequest, type Descriptor, type RunRequest, runRequest } from "../../../protocol/messages";
+/** Runs: opened by a run key or a slot of a schedule, ended by commits, failures, cancels, closing and expiry. */
+import { jwsDigest, peekType } from "../../../protocol/jws";
+import { cancelRequest, type Descriptor, type RunRequest, runRequest, schedule } from "../../../protocol/messages";
+import {
+  contentOf,
+  dueSlotToken,
+  type Opening,
+  peekOpening,
+  type RunContent,
+  runIdOf,
+} from "../../../protocol/opening";
+import { isSlot } from "../../../protocol/slots";
 import { type Context, RUN_REQUEST_SECONDS, SKEW_SECONDS } from "../context";
 import type { Tx } from "../database/open";
 import type { RunState, Tables } from "../database/tables";
 import { LedgerError } from "../errors";
 import { pipelineRow, requireFresh, requireOperator, verifySelfSigned } from "./authority";
+import { importedInputs } from "./graph";
 import { append, logSize, rootAt } from "./log";
 import { parsedDescriptor, versionState } from "./versions";
 
-/** `POST /v1/runs`. @returns the run's state; repeated bytes find the run that they opened. */
+/**
+ * `POST /v1/runs`: a run request, a slot of a schedule, or a schedule alone, which opens its newest slot that is due.
+ * @returns the run's state; repeated bytes find the run that they opened.
+ */
 export async function openRun(ctx: Context, token: string): Promise<{ run: string; state: RunState }> {
-  const request = await verifySelfSigned("sealflow-run+jwt", token, runRequest, (u) => u.runKey);
-  const run = jwsDigest(token);
+  const text = peekType(token) === "sealflow-schedule+jwt" && !token.includes("|") ? dueSlot(ctx, token) : token;
+  const opening = await verifyOpening(text);
+  const run = runIdOf(text);
   const known = await ctx.db.read((tx) => findRun(tx, run));
   if (known) return { run, state: stateNow(known, ctx.now()) };
 
-  const d = await ctx.db.read((tx) => openVersion(tx, request, ctx.now()));
-  requireTimes(ctx, request);
-  requireContent(d, request);
-  await requireSeenHead(ctx, request.head);
-  await requireDatasets(ctx, d);
+  const { d } = await ctx.db.read((tx) => openVersion(tx, opening, ctx.now()));
+  if (opening.kind === "request") {
+    requireTimes(ctx, opening.request);
+    requireContent(d, opening.request);
+    await requireSeenHead(ctx, opening.request.head);
+  } else requireSlot(ctx, opening);
+  await requireDatasets(ctx, d, opening);
 
   const secret = Buffer.from(ctx.random(32));
   const state = await ctx.db.write(async (tx) => {
     const twin = await findRun(tx, run);
     if (twin) return stateNow(twin, ctx.now());
-    await openVersion(tx, request, ctx.now());
-    await insertRun(tx, { run, request: token, d, version: request.descriptor, secret, now: ctx.now() });
+    const { d, version } = await openVersion(tx, opening, ctx.now());
+    await insertRun(tx, { run, request: text, opening, d, version, secret, now: ctx.now() });
     return "open" as const;
   });
   ctx.feed.changed();
   return { run, state };
+}
+
+function dueSlot(ctx: Context, token: string): string {
+  const text = dueSlotToken(token, ctx.now());
+  if (text === undefined) throw new LedgerError("SLOT_TIME", "schedule: none of its slots has come yet");
+  return text;
+}
+
+/** Signed by the key that it names; whether that key is entitled, the version says. */
+async function verifyOpening(text: string): Promise<Opening> {
+  const opening = peekOpening(text);
+  if (opening.kind === "request") {
+    const { token } = opening;
+    return { ...opening, request: await verifySelfSigned("sealflow-run+jwt", token, runRequest, (u) => u.runKey) };
+  }
+  const { token } = opening;
+  const verified = await verifySelfSigned("sealflow-schedule+jwt", token, schedule, (u) => u.ownerPublicKey);
+  return { ...opening, schedule: verified };
 }
 
 /** `POST /v1/runs/{run}/cancel`. A run that has ended stays as it ended. */
@@ -85,23 +119,20 @@ export async function requireRun(tx: Tx, run: string, pipelineUid: string) {
 export const stateNow = (run: Pick<Tables["runs"], "state" | "expires_at">, now: number): RunState =>
   run.state === "open" && run.expires_at <= now ? "expired" : run.state;
 
-/** Reads the request of a stored run. */
-export const storedRequest = (token: string): RunRequest => peekJws("sealflow-run+jwt", token, runRequest);
+/** What opened a stored run. */
+export const storedContent = (text: string): RunContent => contentOf(peekOpening(text));
 
-async function openVersion(tx: Tx, request: RunRequest, now: number): Promise<Descriptor> {
-  const pipeline = await pipelineRow(tx, request.pipelineUid);
-  const version = await tx
-    .selectFrom("versions")
-    .selectAll()
-    .where("digest", "=", request.descriptor)
-    .where("pipeline_uid", "=", request.pipelineUid)
-    .executeTakeFirst();
-  if (!version) throw new LedgerError("NOT_FOUND", `run request: the pipeline has no version ${request.descriptor}`);
-  const d = parsedDescriptor(version.token);
-  if (!d.runKeys.includes(request.runKey)) {
-    throw new LedgerError("FORBIDDEN", "run request: not signed by a run key of its version");
-  }
-  const state = versionState(version, pipeline, now);
+interface OpenVersion {
+  readonly version: string;
+  readonly d: Descriptor;
+}
+
+/** The version that the opening may use: the one its request names, or the newest one when it lists the schedule. */
+async function openVersion(tx: Tx, opening: Opening, now: number): Promise<OpenVersion> {
+  const pipeline = await pipelineRow(tx, contentOf(opening).pipelineUid);
+  const found = opening.kind === "request" ? requestedVersion(tx, opening) : scheduledVersion(tx, opening, pipeline);
+  const { row, d } = await found;
+  const state = versionState(row, pipeline, now);
   if (state === "revoked") throw new LedgerError("REVOKED", `version ${d.sequence} of ${d.name} is revoked`);
   if (pipeline.closed_at !== null) throw new LedgerError("PIPELINE_CLOSED", `pipeline ${d.name} is closed for good`);
   if (state !== "open") {
@@ -110,7 +141,59 @@ async function openVersion(tx: Tx, request: RunRequest, now: number): Promise<De
       `version ${d.sequence} of ${d.name} has a successor; use the newest version`,
     );
   }
-  return d;
+  return { version: row.digest, d };
+}
+
+async function requestedVersion(tx: Tx, { request }: Opening & { kind: "request" }) {
+  const row = await tx
+    .selectFrom("versions")
+    .selectAll()
+    .where("digest", "=", request.descriptor)
+    .where("pipeline_uid", "=", request.pipelineUid)
+    .executeTakeFirst();
+  if (!row) throw new LedgerError("NOT_FOUND", `run request: the pipeline has no version ${request.descriptor}`);
+  const d = parsedDescriptor(row.token);
+  if (!d.runKeys.includes(request.runKey)) {
+    throw new LedgerError("FORBIDDEN", "run request: not signed by a run key of its version");
+  }
+  return { row, d };
+}
+
+async function scheduledVersion(tx: Tx, opening: Opening & { kind: "slot" }, pipeline: Tables["pipelines"]) {
+  const { token, schedule } = opening;
+  if (schedule.ownerPublicKey !== pipeline.owner) {
+    throw new LedgerError("FORBIDDEN", "schedule: not signed by the owner of the pipeline");
+  }
+  const row = await tx
+    .selectFrom("versions")
+    .selectAll()
+    .where("pipeline_uid", "=", schedule.pipelineUid)
+    .orderBy("sequence", "desc")
+    .limit(1)
+    .executeTakeFirstOrThrow();
+  const d = parsedDescriptor(row.token);
+  const listed = d.schedules && Object.hasOwn(d.schedules, schedule.name) ? d.schedules[schedule.name] : undefined;
+  if (listed !== jwsDigest(token)) {
+    throw new LedgerError(
+      "SCHEDULE",
+      `version ${d.sequence} of ${d.name} does not list this schedule "${schedule.name}"; take it from the newest deployment`,
+    );
+  }
+  return { row, d };
+}
+
+/** Not before its time by this ledger's clock, and not long after it. */
+function requireSlot(ctx: Context, { schedule: { name, cron, lateSeconds }, slot }: Opening & { kind: "slot" }): void {
+  if (!isSlot(cron, slot))
+    throw new LedgerError("SCHEDULE", `schedule "${name}": ${slot} is no slot of "${cron}" (UTC)`);
+  const now = ctx.now();
+  if (now < slot) throw new LedgerError("SLOT_TIME", `schedule "${name}": slot ${slot} has not come, now is ${now}`);
+  if (now > slot + lateSeconds) {
+    throw new LedgerError(
+      "SLOT_TIME",
+      `schedule "${name}": slot ${slot} was open for ${lateSeconds} seconds, now is ${now}`,
+    );
+  }
 }
 
 function requireTimes(ctx: Context, { issuedAt, expiresAt }: RunRequest): void {
@@ -131,6 +214,12 @@ function requireContent(d: Descriptor, request: RunRequest): void {
   }
   for (const input of Object.keys(request.inputs)) {
     if (!Object.hasOwn(d.datasets, input)) problems.push(`inputs.${input}: not an input of this version`);
+  }
+  const wanted = importedInputs(d);
+  const imports = Object.keys(request.imports ?? {});
+  for (const input of wanted) if (!imports.includes(input)) problems.push(`imports.${input}: missing`);
+  for (const input of imports) {
+    if (!wanted.has(input)) problems.push(`imports.${input}: no step of this version imports it`);
   }
   for (const step of Object.keys(request.parameters)) {
     if (!Object.hasOwn(d.steps, step)) problems.push(`parameters.${step}: not a step of this version`);
@@ -153,8 +242,15 @@ async function requireSeenHead(ctx: Context, token: string | null): Promise<void
   }
 }
 
-async function requireDatasets(ctx: Context, d: Descriptor): Promise<void> {
-  for (const [input, { object, digest, size }] of Object.entries(d.datasets)) {
+/** Name of the object that a run pins for an import: where datasets are, since it is content of this pipeline alike. */
+export const importObject = (digest: string): string => `datasets/${digest}`;
+
+async function requireDatasets(ctx: Context, d: Descriptor, opening: Opening): Promise<void> {
+  const imports = Object.entries(contentOf(opening).imports).map(([input, { object }]) => [
+    input,
+    { ...object, object: importObject(object.digest) },
+  ]) as [string, Descriptor["datasets"][string]][];
+  for (const [input, { object, digest, size }] of [...Object.entries(d.datasets), ...imports]) {
     const found = await ctx.store.stat(object);
     if (!found || found.digest !== digest || found.size !== size) {
       throw new LedgerError("OBJECT_MISSING", `inputs.${input}: ${object} is not in the object store; upload it again`);
@@ -165,13 +261,14 @@ async function requireDatasets(ctx: Context, d: Descriptor): Promise<void> {
 interface NewRun {
   readonly run: string;
   readonly request: string;
+  readonly opening: Opening;
   readonly d: Descriptor;
   readonly version: string;
   readonly secret: Uint8Array;
   readonly now: number;
 }
 
-async function insertRun(tx: Tx, { run, request, d, version, secret, now }: NewRun): Promise<void> {
+async function insertRun(tx: Tx, { run, request, opening, d, version, secret, now }: NewRun): Promise<void> {
   const steps = Object.entries(d.steps);
   await tx
     .insertInto("runs")
@@ -190,7 +287,18 @@ async function insertRun(tx: Tx, { run, request, d, version, secret, now }: NewR
     })
     .execute();
   for (const [step, { limits }] of steps) {
-    await tx.insertInto("run_steps").values({ run, step, shards: limits.shards, committed: 0, assigned: 0 }).execute();
+    await tx
+      .insertInto("run_steps")
+      .values({ run, step, shards: limits.shards, committed: 0, assigned: 0, skipped: 0 })
+      .execute();
   }
-  await append(tx, { kind: "run", pipelineUid: d.pipelineUid, digest: run, run, at: now });
+  for (const { object } of Object.values(contentOf(opening).imports)) {
+    await tx
+      .insertInto("version_objects")
+      .values({ object: importObject(object.digest), version })
+      .onConflict((c) => c.doNothing())
+      .execute();
+  }
+  const named = opening.kind === "slot" ? { version } : {};
+  await append(tx, { kind: "run", pipelineUid: d.pipelineUid, digest: run, run, ...named, at: now });
 }

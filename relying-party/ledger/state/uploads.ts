@@ -1,8 +1,8 @@
 /** `POST /v1/objects`: owners upload and delete the ciphertext of datasets. */
-import { uploadRequest } from "../../../protocol/messages";
+import { type UploadRequest, uploadRequest } from "../../../protocol/messages";
 import type { Context } from "../context";
 import { LedgerError } from "../errors";
-import { requireFresh, requireKnownOwner, verifySelfSigned } from "./authority";
+import { pipelineRow, requireFresh, requireKnownOwner, requireOperator, verifySelfSigned } from "./authority";
 import { versionState } from "./versions";
 
 const UPLOAD_SECONDS = 24 * 3600;
@@ -14,7 +14,8 @@ export interface UploadAnswer {
 }
 
 export async function postUpload(ctx: Context, token: string): Promise<UploadAnswer> {
-  const u = await verifySelfSigned("sealflow-upload+jwt", token, uploadRequest, (t) => t.ownerPublicKey);
+  const u = await verifySelfSigned("sealflow-upload+jwt", token, uploadRequest, (t) => t.by ?? t.ownerPublicKey);
+  await requireUploader(ctx, u);
   requireKnownOwner(ctx, u.ownerPublicKey);
   requireFresh(ctx, u.issuedAt, "upload request");
   const object = `datasets/${u.digest}`;
@@ -38,6 +39,22 @@ export async function postUpload(ctx: Context, token: string): Promise<UploadAns
     return { object, present: true };
   }
   return { object, present: false, url: ctx.store.url("put", object, ctx.now() + UPLOAD_SECONDS) };
+}
+
+/** A run key may add what its runs import, on behalf of the pipeline's owner. @throws LedgerError FORBIDDEN. */
+async function requireUploader(
+  ctx: Context,
+  { by, pipelineUid, ownerPublicKey, action }: UploadRequest,
+): Promise<void> {
+  if (by === undefined) return;
+  if (action !== "put" || pipelineUid === undefined) {
+    throw new LedgerError("FORBIDDEN", "upload request: a run key may only add objects, for a pipeline that it names");
+  }
+  await ctx.db.read(async (tx) => {
+    await requireOperator(tx, pipelineUid, by);
+    if ((await pipelineRow(tx, pipelineUid)).owner === ownerPublicKey) return;
+    throw new LedgerError("FORBIDDEN", "upload request: names another owner than its pipeline's");
+  });
 }
 
 /** Not there is fine. @throws LedgerError FORBIDDEN or OBJECT_IN_USE. */
