@@ -18,6 +18,7 @@ import { platforms } from "./commands/platforms";
 import { pulumi } from "./commands/pulumi";
 import { revoke } from "./commands/revoke";
 import { run } from "./commands/run";
+import { schedules } from "./commands/schedules";
 import { start } from "./commands/start";
 import { status } from "./commands/status";
 import { up } from "./commands/up";
@@ -68,7 +69,7 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--detach", "in the background")
     .option("--stop", "stop the one in the background")
     .option("--status", "say whether it runs; exit 4 when it does not")
-    .action((options) => act(options, (context) => dev(context, options)));
+    .action((options) => act(options, (context) => dev(context, options, backend)));
   add("up", "deploy a stack with Pulumi")
     .option("--stack <name>", "which", "local")
     .argument("[args...]", "further arguments of pulumi up, after --")
@@ -86,6 +87,12 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     )
     .option("--backend <name>", "local or argo; default: what the pipeline was deployed with")
     .action((options) => act(options, (context) => run(context, options, backend)));
+  choice(add("schedules", "when runs may be opened without a key; `sealflow dev` carries out what is due"))
+    .argument("[name]", "default: all")
+    .option("--run", "open the newest slot that is due, and carry its run out here")
+    .action((name: string | undefined, options) =>
+      act(options, (context) => schedules(context, name, options, backend)),
+    );
   choice(add("status", "the pipeline's version and newest runs, or the steps of one run"))
     .argument("[run]", "run id, or its first digits")
     .action((id: string | undefined, options) => act(options, (context) => status(context, id, options)));

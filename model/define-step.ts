@@ -1,7 +1,15 @@
 /** A step defined once and used in many pipelines or places, with the formats it reads. */
 import { ModelError } from "./errors";
 import type { Handle } from "./handle";
-import { addStep, Builder, type OutputFormats, type Outputs, type Pipeline, type StepOptions } from "./pipeline";
+import {
+  addStep,
+  Builder,
+  type Condition,
+  type OutputFormats,
+  type Outputs,
+  type Pipeline,
+  type StepOptions,
+} from "./pipeline";
 import type { Format, StepSpec } from "./spec";
 
 export type InputFormats = Readonly<Record<string, Format>>;
@@ -9,7 +17,7 @@ export type InputFormats = Readonly<Record<string, Format>>;
 export type InputHandles<I> = { readonly [Name in keyof I]: Handle<I[Name] & Format> };
 
 export interface StepDefinition<I extends InputFormats, O extends OutputFormats>
-  extends Omit<StepSpec, "inputs" | "outputs"> {
+  extends Omit<StepSpec, "inputs" | "outputs" | "when"> {
   /** Name of the file under `/sealflow/in/` → the format that the program can read. */
   readonly inputs?: I;
   /** Name of the file that the program writes under `/sealflow/out/` → its format. */
@@ -17,7 +25,9 @@ export interface StepDefinition<I extends InputFormats, O extends OutputFormats>
 }
 
 /** What one use of a defined step may change. `args` and `env` are added to the definition's. */
-export type StepChanges = Partial<Omit<StepSpec, "inputs" | "outputs" | "image" | "command">>;
+export type StepChanges = Partial<
+  Omit<StepSpec, "inputs" | "outputs" | "image" | "command" | "when"> & { readonly when: Condition }
+>;
 
 /** Adds the step to a pipeline, under a name, reading these handles. */
 export type DefinedStep<I extends InputFormats, O extends OutputFormats> = <const Name extends string>(

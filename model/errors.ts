@@ -16,6 +16,7 @@ export interface Problem {
  * NAME: a name that is not allowed, or reserved. DUPLICATE: a name used twice. REFERENCE: refers to nothing.
  * FORMAT: a format that does not exist or does not fit. UNSAFE_FORMAT: an allowance that is empty or without effect.
  * LIMIT: a number out of its range. CYCLE: steps that wait for each other. SHARDS: shards that do not fit.
+ * DECLASSIFY: a declassified output that is no single bit. SCHEDULE: a cron expression that is none.
  */
 export type ProblemCode =
   | "SHAPE"
@@ -31,7 +32,9 @@ export type ProblemCode =
   | "IMAGE"
   | "COMMAND"
   | "ENV"
-  | "FEATURE";
+  | "FEATURE"
+  | "DECLASSIFY"
+  | "SCHEDULE";
 
 /**
  * SPEC: a pipeline that cannot be; `problems` has all of them. PIPELINES: a handle of one pipeline used in another.

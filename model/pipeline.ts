@@ -2,7 +2,16 @@
 import { checkSpec } from "./check";
 import { ModelError, type Problem } from "./errors";
 import { type AnyHandle, type AnyOutput, type Handle, makeHandle, originOf } from "./handle";
-import type { Format, FormatSpec, InputSpec, PipelineSpec, ReleaseSpec, StepSpec } from "./spec";
+import type {
+  Duration,
+  Format,
+  FormatSpec,
+  InputSpec,
+  PipelineSpec,
+  ReleaseSpec,
+  ScheduleSpec,
+  StepSpec,
+} from "./spec";
 import { didYouMean, listed } from "./suggest";
 
 export type OutputFormats = Readonly<Record<string, Format | FormatSpec>>;
@@ -13,11 +22,24 @@ export type Outputs<Step extends string, O> = {
 };
 
 /** A step as a program writes it: StepSpec with handles as inputs. */
-export interface StepOptions<O extends OutputFormats> extends Omit<StepSpec, "inputs" | "outputs"> {
+export interface StepOptions<O extends OutputFormats> extends Omit<StepSpec, "inputs" | "outputs" | "when"> {
   /** Name of the file under `/sealflow/in/` → what is in it. */
   readonly inputs?: Readonly<Record<string, AnyHandle>>;
   /** Name of the file that the program writes under `/sealflow/out/` → its format. */
   readonly outputs?: O;
+  /** Run only if a declassified output has this value. @default always */
+  readonly when?: Condition;
+}
+
+export interface Condition {
+  /** An output with `declassify`. */
+  readonly from: AnyOutput;
+  readonly equals: boolean;
+}
+
+export interface ScheduleOptions {
+  /** How long after its time a slot may still be opened. @default "1h" */
+  readonly late?: Duration;
 }
 
 export interface ReleaseOptions {
@@ -40,6 +62,8 @@ export interface Pipeline {
   ): Outputs<Name, O>;
   /** Lets outputs leave the pipeline, each under a name: the owner and the named recipients can open them. */
   release(outputs: Readonly<Record<string, AnyOutput>>, options?: ReleaseOptions): void;
+  /** Lets runs be opened at these times without a key. @param cron five fields, UTC */
+  schedule(name: string, cron: string, options?: ScheduleOptions): void;
   /** @throws SpecError with every problem of the pipeline. */
   toJSON(): PipelineSpec;
 }
@@ -57,6 +81,7 @@ export class Builder implements Pipeline {
   private readonly inputs: Record<string, Format | FormatSpec> = Object.create(null);
   private readonly steps: Record<string, StepSpec> = Object.create(null);
   private readonly releases: Record<string, string | ReleaseSpec> = Object.create(null);
+  private readonly schedules: Record<string, string | ScheduleSpec> = Object.create(null);
   /** What plain data could not show: a name used twice. */
   private readonly problems: Problem[] = [];
 
@@ -89,13 +114,22 @@ export class Builder implements Pipeline {
     formats?: Readonly<Record<string, Format>>,
   ): Outputs<Name, O> {
     this.once(this.steps, "steps", name, "two steps");
-    const { inputs, ...rest } = options;
+    const { inputs, when, ...rest } = options;
     if (formats) this.sameInputs(name, Object.keys(inputs ?? {}), formats);
     const references = Object.entries(inputs ?? {}).map(([input, handle]) => [
       input,
       this.reference(handle, `steps.${name}.inputs.${input}`, formats?.[input]),
     ]);
-    this.steps[name] = { ...rest, ...(inputs ? { inputs: Object.fromEntries(references) } : {}) };
+    const condition = when && {
+      ...when,
+      // A handle of no pipeline goes into the spec as it is, for the check to name it.
+      from: this.reference(when.from, `steps.${name}.when.from`) as string,
+    };
+    this.steps[name] = {
+      ...rest,
+      ...(inputs ? { inputs: Object.fromEntries(references) } : {}),
+      ...(condition ? { when: condition } : {}),
+    };
     const handles = Object.entries(options.outputs ?? {}).map(([output, declared]) => {
       const format = typeof declared === "string" ? declared : declared?.format;
       return [output, makeHandle(this, `${name}.${output}`, format as Format)];
@@ -112,6 +146,11 @@ export class Builder implements Pipeline {
     }
   }
 
+  schedule(name: string, cron: string, { late }: ScheduleOptions = {}): void {
+    this.once(this.schedules, "schedules", name, "two schedules");
+    this.schedules[name] = late === undefined ? cron : { cron, late };
+  }
+
   toJSON(): PipelineSpec {
     const spec: PipelineSpec = {
       version: 1,
@@ -120,6 +159,7 @@ export class Builder implements Pipeline {
       inputs: this.inputs,
       steps: this.steps,
       releases: this.releases,
+      ...(Object.keys(this.schedules).length > 0 ? { schedules: this.schedules } : {}),
     };
     // A copy as JSON has it: later calls do not reach it, and fields that are undefined are gone.
     return checkSpec(JSON.parse(JSON.stringify(spec)), this.problems);

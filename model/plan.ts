@@ -1,4 +1,6 @@
 /** A checked spec, resolved: what sealing, deploying and running a pipeline need to know of it. Pure. */
+
+import { stepsBefore } from "../protocol/conditions";
 import type { Program } from "../protocol/messages/program";
 import { checkSpec } from "./check";
 import { topological } from "./graph";
@@ -15,6 +17,14 @@ export interface Plan {
   /** Every input that comes from a step. */
   readonly edges: readonly PlanEdge[];
   readonly releases: readonly PlanRelease[];
+  readonly schedules: readonly PlanSchedule[];
+}
+
+export interface PlanSchedule {
+  readonly name: string;
+  /** Five fields, UTC. */
+  readonly cron: string;
+  readonly lateSeconds: number;
 }
 
 export interface PlanInput {
@@ -75,7 +85,9 @@ export interface PlanStep {
   readonly backoff: { readonly seconds: number; readonly factor: number; readonly maxSeconds: number };
   /** Defaults of the run's parameters: private, so they belong into no public file. */
   readonly parameters: Readonly<Record<string, Json>>;
-  /** Steps that it reads from. */
+  /** Absent: it always runs. */
+  readonly when?: { readonly from: string; readonly equals: boolean };
+  /** Steps that it waits for: it reads from them, or its condition does. */
   readonly after: readonly string[];
 }
 
@@ -91,6 +103,9 @@ export const STEP_DEFAULTS = {
   backoffFactor: 2,
   maxBackoffSeconds: 300,
 } as const;
+
+/** How long after its time a slot of a schedule may be opened, when the schedule does not say. */
+const LATE_SECONDS = 3600;
 
 /** @throws SpecError with every problem of the spec. */
 export function compilePlan(spec: PipelineSpec): Plan {
@@ -114,6 +129,10 @@ export function compilePlan(spec: PipelineSpec): Plan {
     steps,
     edges: steps.flatMap(edgesOf),
     releases,
+    schedules: Object.entries(spec.schedules ?? {}).map(([name, declared]) => {
+      const { cron, late } = typeof declared === "string" ? { cron: declared, late: undefined } : declared;
+      return { name, cron, lateSeconds: seconds(late) ?? LATE_SECONDS };
+    }),
   };
 }
 
@@ -191,9 +210,8 @@ function planStep(
       maxSeconds: seconds(retry?.maxBackoff) ?? STEP_DEFAULTS.maxBackoffSeconds,
     },
     parameters: step.parameters ?? {},
-    after: [
-      ...new Set(Object.values(inputs).flatMap(({ from }) => (from === undefined ? [] : (from.split(".")[0] ?? [])))),
-    ],
+    ...(step.when ? { when: { ...step.when } } : {}),
+    after: stepsBefore({ inputs, ...(step.when ? { when: step.when } : {}) }),
   };
 }
 
@@ -209,15 +227,17 @@ function memoryQuantity(memory: string): string {
   return `${Math.ceil(mebibytes)}Mi`;
 }
 
-/** The edge's allowance is its producer's: it is one object. */
+/** The edge's allowance is its producer's: it is one object. What is declassified is said where it is made. */
 function planSource(source: string | InputSpec, formats: ReadonlyMap<string, FormatSpec>): Program["inputs"][string] {
   const { from, collect } = typeof source === "string" ? { from: source, collect: undefined } : source;
   return {
     ...(from.includes(".") ? { from } : { dataset: from }),
-    ...(formats.get(from) as FormatSpec),
+    ...withoutBit(formats.get(from) as FormatSpec),
     ...(collect ? { collect } : {}),
   };
 }
+
+const withoutBit = ({ declassify: _declassify, ...format }: FormatSpec): Omit<FormatSpec, "declassify"> => format;
 
 function edgesOf(step: PlanStep): PlanEdge[] {
   return Object.entries(step.inputs).flatMap(([input, { from, format, collect }]) => {

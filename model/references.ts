@@ -53,9 +53,24 @@ export function referenceProblems(spec: Readonly<Record<string, unknown>>): Prob
       const producer = from.includes(".") ? (from.split(".")[0] as string) : undefined;
       if (producer !== undefined) after.get(name)?.add(producer);
     }
+    const when = isObject(step) ? step.when : undefined;
+    if (!isObject(when) || typeof when.from !== "string" || when.from === "") continue;
+    const wrong = missing(when.from) ?? conditionProblem(when.from, spec.steps);
+    if (wrong !== undefined) problems.push({ code: "REFERENCE", at: `steps.${name}.when.from`, message: wrong });
+    else after.get(name)?.add(when.from.split(".")[0] as string);
   }
   for (const path of cycles(after)) problems.push(cycleProblem(path));
   return [...problems, ...releaseProblems(spec.releases, missing)];
+}
+
+/** @returns why an output that exists is no condition. */
+function conditionProblem(from: string, steps: unknown): string | undefined {
+  const [step, output] = from.split(".") as [string, string?];
+  if (output === undefined) return `"${from}" is a pipeline input. A condition is a declassified output of a step`;
+  const producer = isObject(steps) ? steps[step] : undefined;
+  const declared = isObject(producer) && isObject(producer.outputs) ? producer.outputs[output] : undefined;
+  if (isObject(declared) && declared.declassify !== undefined) return undefined;
+  return `"${from}" is not declassified, and whether a step runs tells it to everybody. Write { format: "json", declassify: "<reason>" } for the output, or decide inside a step`;
 }
 
 function cycleProblem(path: readonly string[]): Problem {

@@ -26,6 +26,24 @@ export interface PipelineSpec {
   readonly steps: Readonly<Record<string, StepSpec>>;
   /** Outputs that leave the pipeline, by the name they get. The owner can open each of them. */
   readonly releases?: Readonly<Record<string, string | ReleaseSpec>>;
+  /** Times at which a run may be opened without a key, by name: a cron expression in UTC, or the long form. */
+  readonly schedules?: Readonly<Record<string, string | ScheduleSpec>>;
+}
+
+/** The long form of a schedule. Its runs get the program's default parameters. */
+export interface ScheduleSpec {
+  /** Five fields, UTC: minute, hour, day, month, weekday. */
+  readonly cron: string;
+  /** How long after its time a slot may still be opened. 1m to 365d. @default "1h" */
+  readonly late?: Duration;
+}
+
+/** The condition of a step. */
+export interface WhenSpec {
+  /** `step.output` of a declassified output. */
+  readonly from: string;
+  /** The step runs only when the output is this; else it is skipped, and all that wait for it. */
+  readonly equals: boolean;
 }
 
 /** The long form of a format. */
@@ -33,6 +51,11 @@ export interface FormatSpec {
   readonly format: Format;
   /** Why content of this edge may hold pickles (npy object arrays, such members of a tar). Kept in the receipts. */
   readonly allowUnsafeFormat?: string;
+  /**
+   * For an output (json) that is `true` or `false`: why everybody, the operator too, may learn it. It stands in clear in
+   * the receipt; steps may have it as their condition.
+   */
+  readonly declassify?: string;
 }
 
 export interface ReleaseSpec {
@@ -64,6 +87,8 @@ export interface StepSpec {
   readonly inputs?: Readonly<Record<string, string | InputSpec>>;
   /** Name of the file that the program writes under `/sealflow/out/` → its format. */
   readonly outputs?: Readonly<Record<string, Format | FormatSpec>>;
+  /** Run only if a declassified output has a value. @default always */
+  readonly when?: WhenSpec;
   /** @default { cpu: 1, memory: "2Gi" } */
   readonly resources?: Resources;
   /** @default no retry */

@@ -1,5 +1,6 @@
 /** What a step and a pipeline may not say although it has the right form. */
 import { LOG_RELEASE } from "../protocol/messages/run";
+import { checkCron } from "../protocol/slots";
 import type { Problem, ProblemCode } from "./errors";
 import { entries, isObject } from "./plain";
 import { bytes, durationText, seconds } from "./quantities";
@@ -11,7 +12,15 @@ const MAY_BE_UNSAFE = new Set(["npy", "tar"]);
 
 export function pipelineProblems(spec: Fields): Problem[] {
   const problems: Problem[] = [];
-  for (const [name, declared] of entries(spec.inputs)) problems.push(...unsafeProblems(`inputs.${name}`, declared));
+  for (const [name, declared] of entries(spec.inputs)) {
+    problems.push(...unsafeProblems(`inputs.${name}`, declared));
+    if (isObject(declared) && declared.declassify !== undefined) {
+      const message = "an input is not declassified; only an output of a step is. Remove it";
+      problems.push({ code: "DECLASSIFY", at: `inputs.${name}.declassify`, message });
+    }
+  }
+  for (const [name, declared] of entries(spec.schedules))
+    problems.push(...scheduleProblems(`schedules.${name}`, declared));
   for (const [name, release] of entries(spec.releases)) {
     if (name === LOG_RELEASE) {
       const message = `"${LOG_RELEASE}" is the name of every step's own log. Choose another`;
@@ -31,7 +40,7 @@ function stepProblems(name: string, step: Fields): Problem[] {
   return [
     ...commandProblems(at, step),
     ...environmentProblems(`${at}.env`, step.env),
-    ...outputProblems(`${at}.outputs`, step.outputs),
+    ...outputProblems(`${at}.outputs`, step.outputs, step.shards),
     ...reasonProblems(at, step),
     ...limitProblems(at, step),
     ...imageProblems(`${at}.image`, step.image),
@@ -90,13 +99,36 @@ function environmentProblems(at: string, env: unknown): Problem[] {
   return problems;
 }
 
-function outputProblems(at: string, outputs: unknown): Problem[] {
+function outputProblems(at: string, outputs: unknown, shards: unknown): Problem[] {
   return entries(outputs).flatMap(([name, declared]) => {
-    const problems = unsafeProblems(`${at}.${name}`, declared);
+    const problems = [...unsafeProblems(`${at}.${name}`, declared), ...bitProblems(`${at}.${name}`, declared, shards)];
     if (name !== "log") return problems;
     const message = '"log" is the name of every step\'s own log. Choose another';
     return [...problems, { code: "NAME" as const, at: `${at}.${name}`, message }];
   });
+}
+
+/** A declassified output is one bit: of one shard, and nothing else fits into true or false. */
+function bitProblems(at: string, declared: unknown, shards: unknown): Problem[] {
+  if (!isObject(declared) || typeof declared.declassify !== "string") return [];
+  const problem = (message: string): Problem => ({ code: "DECLASSIFY", at: `${at}.declassify`, message });
+  if (declared.format !== "json") return [problem("only json that is true or false is declassified. Make it json")];
+  if (typeof shards === "number" && shards !== 1)
+    return [problem("a step with shards has no single bit. Collect them first")];
+  return blank(declared.declassify) ? [problem("no reason given. Say why everybody may learn it")] : [];
+}
+
+function scheduleProblems(at: string, declared: unknown): Problem[] {
+  const { cron, late } = isObject(declared) ? declared : { cron: declared, late: undefined };
+  const problems = durationProblems(`${at}.late`, late, 60, 365 * DAY);
+  if (typeof cron !== "string") return problems;
+  try {
+    checkCron(cron);
+  } catch (error) {
+    const message = `${(error as Error).message}. Write five fields, in UTC, such as "30 3 * * MON-FRI"`;
+    problems.push({ code: "SCHEDULE", at: isObject(declared) ? `${at}.cron` : at, message });
+  }
+  return problems;
 }
 
 function unsafeProblems(at: string, declared: unknown): Problem[] {

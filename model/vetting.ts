@@ -34,9 +34,10 @@ export const VETTING: readonly VettedFeature[] = [
     feature: "conditions on data",
     verdict: "modified",
     reason: "which branch ran is visible to the operator, so it tells one bit about the data",
-    instead: "decide inside a step, which writes an output either way; an explicitly declassified bit will come later",
-    available: false,
-    asks: { pipeline: ["conditions"], step: ["when", "if", "condition", "conditions", "depends", "skipIf"] },
+    instead:
+      '`when: { from: gate.go, equals: true }` on an output that says `declassify: "<reason>"`; or decide inside a step, which writes an output either way',
+    available: true,
+    asks: { pipeline: ["conditions"], step: ["if", "condition", "conditions", "depends", "skipIf"] },
   },
   {
     feature: "dynamic fan-out",
@@ -174,8 +175,9 @@ export const VETTING: readonly VettedFeature[] = [
     feature: "schedules",
     verdict: "modified",
     reason: "whoever may start runs may multiply them, so each slot must be signed by the owner beforehand",
-    instead: "start runs with `sealflow run`; owner-signed schedules will come later",
-    available: false,
+    instead:
+      '`schedules: { nightly: "30 3 * * *" }` (UTC), signed by `up`: a slot opens one run, not before its time; `sealflow schedules` shows and opens them',
+    available: true,
     asks: { pipeline: ["schedule", "cron", "trigger", "triggers"] },
   },
   {
@@ -199,7 +201,8 @@ export const VETTING: readonly VettedFeature[] = [
     feature: "nested pipelines",
     verdict: "modified",
     reason: "a pipeline is one owner-signed descriptor; another pipeline's result has its own receipts",
-    instead: "write the steps with a function that takes the pipeline; or release there and read it here as an input",
+    instead:
+      "write the steps with a function that takes the pipeline; or release there and read it here with `fromStack`",
     available: true,
     asks: { step: ["pipeline", "subPipeline", "workflow", "dag"] },
   },

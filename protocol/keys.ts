@@ -24,6 +24,11 @@ function derive(root: Root, length: number, ...fields: string[]): Uint8Array {
 }
 
 export const ownerSigningKey = (root: Root): KeyObject => privateKey("Ed25519", derive(root, 32, "owner"));
+/**
+ * The owner's key of a pipeline through all generations: that of the first. It never leaves the owner's machine, and the
+ * pipeline's id follows from it; whoever has it has the root, so rotation could not take it back.
+ */
+export const ownerKey = (root: Root): KeyObject => ownerSigningKey({ ...root, generation: 1 });
 /** May open runs; its public half is listed in the descriptor. */
 export const runKey = (root: Root): KeyObject => privateKey("Ed25519", derive(root, 32, "run"));
 /** Opens releases addressed to the owner. */

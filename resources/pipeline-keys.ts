@@ -8,6 +8,8 @@ export interface PipelineKeysArgs {
   stack?: pulumi.Input<string>;
   /** Where the root secret lives. @default { kind: "state" }: minted by the provider, encrypted in Pulumi's state */
   source?: pulumi.Input<KeySource>;
+  /** Count it up to rotate: every key but the owner's own is another one. Never goes back. @default 1 */
+  generation?: pulumi.Input<number>;
   /** Write run key and release key to `.sealflow/keys/<stack>/`, for this machine's user only. @default false */
   keyFiles?: pulumi.Input<boolean>;
   /** Keys for trying things out: nothing reminds of a backup at each `up`. @default false */

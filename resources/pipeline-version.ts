@@ -23,6 +23,8 @@ export interface PipelineVersionArgs extends AtRelyingParty {
   recipients?: Record<string, string>;
   /** Ed25519 keys that may open runs, beside the pipeline's own. @default none */
   runKeys?: string[];
+  /** Schedule name to {cron, lateSeconds}: its slots open runs without a key. @default none */
+  schedules?: Record<string, { cron: string; lateSeconds: number }>;
   /** Seconds that open runs of the version before may go on. @default 0 */
   drainSeconds?: number;
   /** Seconds after which a run's secrets are deleted. @default 2592000 (30 days) */
@@ -43,10 +45,12 @@ export class PipelineVersion extends pulumi.CustomResource {
   declare readonly ledgerKey: pulumi.Output<string>;
   /** Public file for run, status and fetch, relative to the project. */
   declare readonly connectionFile: pulumi.Output<string>;
+  /** Schedule name to the signed schedule; `POST /v1/runs` of the ledger takes it, or one of its slots. Public. */
+  declare readonly scheduleTokens: pulumi.Output<Record<string, string>>;
 
   constructor(name: string, args: PipelineVersionArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = { pipelineUid: undefined, digest: undefined, sequence: undefined };
-    const more = { ledgerKey: undefined, connectionFile: undefined };
+    const more = { ledgerKey: undefined, connectionFile: undefined, scheduleTokens: undefined };
     const hidden = args.parameters ? { parameters: pulumi.secret(args.parameters) } : {};
     super("sealflow:index:PipelineVersion", name, { ...outputs, ...more, ...args, ...hidden }, opts);
   }

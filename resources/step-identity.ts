@@ -29,13 +29,15 @@ export interface StepIdentityArgs extends AtRelyingParty {
   command: pulumi.Input<string[]>;
   /** Environment of the program. Kept as a secret. @default none */
   env?: pulumi.Input<Record<string, string>>;
-  /** Input name to {from | dataset, format, collect?, allowUnsafeFormat?}. */
+  /** Input name to {from | dataset | imported, format, collect?, allowUnsafeFormat?}. */
   inputs: Record<string, object>;
   /** Output name to {format, allowUnsafeFormat?}. */
   outputs: Record<string, object>;
   /** {output, as, recipients} each. @default none */
   releases?: object[];
   limits: StepLimits;
+  /** Condition: a declassified output of another step, and the value with which this one runs. @default none */
+  when?: { readonly from: string; readonly equals: boolean };
   /** Whether the program may use the network. @default false */
   egress?: boolean;
   /** `visible` or `hidden`. @default "visible" */
@@ -74,11 +76,11 @@ export class StepIdentity extends pulumi.CustomResource {
     const outputs = { programId: undefined, identity: undefined, bundle: undefined };
     const more = { publicKey: undefined, parameterKey: undefined };
     super("sealflow:index:StepIdentity", name, { ...outputs, ...more, ...args, ...hidden }, opts);
-    const { inputs, outputs: files, limits, exitClass = "visible", trustProgram, acceptRollback } = args;
+    const { inputs, outputs: files, limits, when, exitClass = "visible", trustProgram, acceptRollback } = args;
     const waivers = { ...(trustProgram ? { trustProgram } : {}), ...(acceptRollback ? { acceptRollback } : {}) };
     const { programId, identity, bundle, publicKey, parameterKey } = this;
     const derived = { programId, identity, bundle, publicKey, parameterKey };
-    const given = { inputs, outputs: files, limits, exitClass, ...waivers };
+    const given = { inputs, outputs: files, limits, exitClass, ...(when ? { when } : {}), ...waivers };
     this.entry = pulumi.output(derived).apply((facts): Record<string, unknown> => ({ ...facts, ...given }));
   }
 }

@@ -11,7 +11,7 @@ import { ensureRunnerLayer } from "../../owner/runner-layer";
 import { deriveStep, type StepPlan } from "../../owner/step";
 import { type KubernetesJob, renderJob } from "../../policy";
 import type { Connection } from "../../protocol/connection";
-import { ownerSigningKey, type Root, runKey } from "../../protocol/keys";
+import { ownerKey, type Root, runKey } from "../../protocol/keys";
 import type { DescriptorStep } from "../../protocol/messages";
 import { startDevDetached, stopDev } from "../../relying-party/dev";
 import { adminTokens, KbsAdmin, parseAdminKey } from "../../relying-party/kbs-client";
@@ -122,7 +122,7 @@ export async function deploy(program: string, steps: Readonly<Record<string, Ben
     datasets: {},
     releases: {},
   });
-  const version = await signDescriptor(descriptor, ownerSigningKey(root));
+  const version = await signDescriptor(descriptor, ownerKey(root));
   await ledger.registerDescriptor(version);
   const random = () => new Uint8Array(randomBytes(32));
 

@@ -15,7 +15,7 @@ import { renderJob } from "../../policy";
 import { base64url } from "../../protocol/bytes";
 import type { PipelineConnection } from "../../protocol/connection";
 import { jwsDigest, signJws } from "../../protocol/jws";
-import { ownerReleaseKey, ownerSigningKey, type Root, runKey } from "../../protocol/keys";
+import { ownerKey, ownerReleaseKey, type Root, runKey } from "../../protocol/keys";
 import type { DescriptorStep } from "../../protocol/messages";
 import { adminTokens, KbsAdmin } from "../../relying-party/kbs-client";
 import type { Neighbour } from "../../untrusted/attacks";
@@ -59,7 +59,7 @@ export async function deployNeighbour(
   mkdirSync(folder, { recursive: true });
   const root: Root = { secret: new Uint8Array(randomBytes(32)), generation: 1 };
   const facts = publicFacts(root, randomBytes(16).toString("hex"), "neighbour");
-  const owner = ownerSigningKey(root);
+  const owner = ownerKey(root);
   const random = () => new Uint8Array(randomBytes(32));
   const { client, download } = ledgerOf(services, connection);
   const { caPem, ledgerKey } = connection;

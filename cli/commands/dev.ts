@@ -4,6 +4,8 @@ import type { Context } from "../context";
 import { packageRoot } from "../engine";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
+import type { Backend } from "../run/backend";
+import { keepSchedules } from "../run/schedules";
 
 export interface DevOptions {
   readonly detach?: boolean;
@@ -11,18 +13,18 @@ export interface DevOptions {
   readonly status?: boolean;
 }
 
-/** `sealflow dev`: the relying party of this project on loopback. */
-export async function dev(context: Context, options: DevOptions): Promise<number> {
+/** `sealflow dev`: the relying party of this project on loopback; it also carries out slots of schedules that are due. */
+export async function dev(context: Context, options: DevOptions, backend: Backend): Promise<number> {
   if ([options.detach, options.stop, options.status].filter(Boolean).length > 1) {
     throw new CliError("USAGE", "dev: only one of --detach, --stop and --status");
   }
   if (options.stop) return stop(context);
   if (options.status) return status(context);
   if (options.detach) return detach(context);
-  return foreground(context);
+  return foreground(context, backend);
 }
 
-async function foreground(context: Context): Promise<number> {
+async function foreground(context: Context, backend: Backend): Promise<number> {
   const services = await startDev({ home: context.home, log: (line) => context.say(line) });
   const { kbsUrl, ledgerUrl } = services.connection;
   context.result({ kbsUrl, ledgerUrl }, [
@@ -31,8 +33,10 @@ async function foreground(context: Context): Promise<number> {
     `state       ${context.show(context.home)}`,
     "This relying party believes simulated evidence: nothing that runs on it is confidential. Ctrl-C stops it.",
   ]);
+  const keeping = keepSchedules(context, backend);
   try {
     await aborted(context.io.signal);
+    await keeping;
   } finally {
     await services.close();
   }

@@ -1,6 +1,6 @@
 import * as path from "node:path";
 import { type Attempt, verifiedAttempts } from "../../owner/fetch";
-import { readKeyFile, writePrivateFile } from "../../owner/keys";
+import { writePrivateFile } from "../../owner/keys";
 import { logObject, type ReleasedObject, releasedObject, tinkKeyset } from "../../owner/release";
 import { base64 } from "../../protocol/bytes";
 import type { Descriptor } from "../../protocol/messages";
@@ -9,7 +9,7 @@ import type { Context } from "../context";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
 import { withLedger } from "../support/ledger";
-import { type Choice, choosePipeline, releaseKeyFile } from "../support/pipelines";
+import { type Choice, choosePipeline, needReleaseKey } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
 
 export interface KeysExportOptions extends Choice {
@@ -28,11 +28,11 @@ export async function keysExport(context: Context, options: KeysExportOptions): 
     throw new CliError("USAGE", "keys export: name one object, with --release <name> or --log <step>");
   }
   const deployed = choosePipeline(context.home, options);
-  const key = readKeyFile(releaseKeyFile(context.home, deployed.connection), "X25519");
   return withLedger(context, deployed, async (session) => {
     const run = await findRun(session, deployed, options.run);
     const exported = await session.ledger.runLog(run, await session.read());
     const { descriptor, attempts } = await verifiedAttempts(exported, deployed.connection.ownerPublicKey);
+    const key = needReleaseKey(context.home, deployed.connection, descriptor);
     const attempt = attemptOf(descriptor, attempts, run, options);
     const object: ReleasedObject =
       options.release === undefined

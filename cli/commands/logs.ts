@@ -1,12 +1,11 @@
 import { type Attempt, readLog, verifiedAttempts } from "../../owner/fetch";
-import { readKeyFile } from "../../owner/keys";
 import { logObject } from "../../owner/release";
 import { LOG_RELEASE } from "../../protocol/messages";
 import type { Context } from "../context";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
 import { withLedger } from "../support/ledger";
-import { type Choice, choosePipeline, releaseKeyFile } from "../support/pipelines";
+import { type Choice, choosePipeline, needReleaseKey } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
 
 export interface LogsOptions extends Choice {
@@ -18,11 +17,11 @@ export interface LogsOptions extends Choice {
 /** `sealflow logs [step]`: what the programs printed, opened with the owner's release key. */
 export async function logs(context: Context, step: string | undefined, options: LogsOptions): Promise<number> {
   const deployed = choosePipeline(context.home, options);
-  const key = readKeyFile(releaseKeyFile(context.home, deployed.connection), "X25519");
   return withLedger(context, deployed, async (session) => {
     const run = await findRun(session, deployed, options.run);
     const exported = await session.ledger.runLog(run, await session.read());
     const { descriptor, attempts } = await verifiedAttempts(exported, deployed.connection.ownerPublicKey);
+    const key = needReleaseKey(context.home, deployed.connection, descriptor);
     if (step !== undefined && !Object.hasOwn(descriptor.steps, step)) {
       throw new CliError(
         "NO_LOG",

@@ -4,7 +4,7 @@ import { signRevocation } from "../../owner/descriptor";
 import { KeyError, loadRoot, ROOT_VARIABLE } from "../../owner/keys";
 import { rawPublic } from "../../protocol/crypto";
 import { jwsDigest } from "../../protocol/jws";
-import { ownerSigningKey } from "../../protocol/keys";
+import { ownerKey } from "../../protocol/keys";
 import type { Context } from "../context";
 import { EXIT } from "../exit-codes";
 import { withLedger } from "../support/ledger";
@@ -27,7 +27,7 @@ export async function revoke(context: Context, options: RevokeOptions): Promise<
     options.root === undefined
       ? ({ source: "env" } as const)
       : ({ source: "file", path: path.resolve(cwd, options.root) } as const);
-  const owner = ownerSigningKey(loadRoot(source, { env }));
+  const owner = ownerKey(loadRoot(source, { env }));
   if (rawPublic(owner) !== ownerPublicKey) {
     throw new KeyError("KEY_OTHER", `${options.root ?? ROOT_VARIABLE}: is the root of another pipeline than "${name}"`);
   }

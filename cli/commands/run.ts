@@ -29,7 +29,7 @@ export async function run(context: Context, options: RunOptions, local: Backend)
 }
 
 /** What became of a run, and what to do next. */
-export function runLines({ run, state, seconds, steps, detached }: RunSummary): string[] {
+export function runLines({ run, state, seconds, steps, detached, refused }: RunSummary): string[] {
   const id = shortRun(run);
   if (detached && state === "open") {
     return [
@@ -40,11 +40,13 @@ export function runLines({ run, state, seconds, steps, detached }: RunSummary): 
   const end = `run ${run}: ${state} after ${seconds.toFixed(1)} s`;
   if (state === "succeeded") return [end, `next: npx sealflow fetch ${id}`];
   const left = steps.filter((step) => step.state !== "committed").map((step) => `  ${step.name}: ${step.state}`);
+  const again =
+    refused && `step ${refused.step} was refused (${refused.reason}) and would be again: npx sealflow cancel ${id}`;
   const goOn = `it can go on: npx sealflow run --resume ${id}; or be given up: npx sealflow cancel ${id}`;
   return [
     end,
     ...left,
-    ...(state === "open" ? [goOn] : []),
+    ...(state === "open" ? [again ?? goOn] : []),
     `what the programs printed: npx sealflow logs --run ${id}`,
   ];
 }

@@ -2,7 +2,7 @@
 import type { LedgerSession } from "../support/ledger";
 import type { Deployed } from "../support/pipelines";
 
-/** In the order in which they happen; every attempt ends in one of the last four. */
+/** In the order in which they happen; every attempt ends in one of the last five. */
 export const PHASES = [
   "waiting",
   "attesting",
@@ -11,6 +11,7 @@ export const PHASES = [
   "committing",
   "committed",
   "superseded",
+  "skipped",
   "retrying",
   "failed",
 ] as const;
@@ -23,6 +24,13 @@ export interface StepProgress {
   readonly phase: Phase;
   /** Why, for people: an exit class, never the program's output. */
   readonly detail?: string;
+}
+
+/** A step that would be refused again, however often it is started. */
+export interface Refused {
+  readonly step: string;
+  /** Exit code and the runner's fixed word. */
+  readonly reason: string;
 }
 
 export interface BackendRun {
@@ -38,6 +46,8 @@ export interface BackendRun {
   readonly onProgress: (progress: StepProgress) => void;
   /** One line worth telling once, such as that guests are simulated. */
   readonly onNote: (line: string) => void;
+  /** A step ended in a way that going on with the run could not change. */
+  readonly onRefused?: (refused: Refused) => void;
   readonly signal: AbortSignal;
 }
 

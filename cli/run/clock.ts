@@ -1,7 +1,7 @@
 /** How long each step took: from when its inputs were there to its end. */
 import type { Phase, StepProgress } from "./backend";
 
-const ENDED: ReadonlySet<Phase> = new Set(["committed", "superseded", "failed"]);
+const ENDED: ReadonlySet<Phase> = new Set(["committed", "superseded", "skipped", "failed"]);
 
 export interface StepState {
   readonly name: string;

@@ -9,7 +9,7 @@ import { CliError } from "../errors";
 import type { LedgerSession } from "../support/ledger";
 import { type Deployed, versionOf } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
-import type { Backend } from "./backend";
+import type { Backend, Refused } from "./backend";
 import { orderedSteps } from "./order";
 import { runParameters } from "./parameters";
 import { type Progress, progressOn } from "./progress";
@@ -20,6 +20,8 @@ export interface ExecuteOptions {
   readonly params?: string | undefined;
   /** Id or first digits of an open run to go on with; true: the newest open one. */
   readonly resume?: string | true | undefined;
+  /** Text that opens the run instead of a request signed here: a slot of a schedule. */
+  readonly opening?: string | undefined;
 }
 
 /** @throws CliError, RunRequestError, LedgerRefusal …; a run that failed is a summary, not an exception. */
@@ -37,6 +39,7 @@ export async function executeRun(
   const progress = progressOn(context.io.stderr, steps);
   progress.note(`run ${shortRun(run)} of ${deployed.connection.stack}/${deployed.connection.name} is open`);
   let end: Awaited<ReturnType<Backend>>;
+  let refused: Refused | undefined;
   try {
     end = await backend({
       home: context.home,
@@ -48,6 +51,9 @@ export async function executeRun(
       done,
       onProgress: (step) => progress.update(step),
       onNote: (line) => progress.note(line),
+      onRefused: (found) => {
+        refused ??= found;
+      },
       signal: context.io.signal,
     });
   } finally {
@@ -56,7 +62,8 @@ export async function executeRun(
   if (end !== "detached") context.io.signal.throwIfAborted();
   const status = await session.ledger.run(run, await session.read());
   session.seen((await session.ledger.head(session.head.token)).token);
-  const summary = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000, end === "detached");
+  const made = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000, end === "detached");
+  const summary = refused && status.state === "open" ? { ...made, refused } : made;
   writeSummary(context.home, summary);
   return summary;
 }
@@ -69,9 +76,14 @@ async function openOrResume(
   deployed: Deployed,
   descriptor: Descriptor,
   session: LedgerSession,
-  { params, resume }: ExecuteOptions,
+  { params, resume, opening }: ExecuteOptions,
 ): Promise<Started> {
   if (resume !== undefined) return resumable(deployed, session, resume);
+  if (opening !== undefined) {
+    const opened = await session.ledger.openRun(opening);
+    session.seen(opened.head.token);
+    return { run: opened.run, done: new Map() };
+  }
   const { token, run } = await openRunRequest({
     token: deployed.connection.descriptor,
     descriptor,
@@ -140,7 +152,9 @@ function summaryOf(
     })),
     released: {},
     receiptsVerified: null,
-    receiptsExpected: Object.values(descriptor.steps).reduce((n, { limits }) => n + limits.shards, 0),
+    receiptsExpected: Object.entries(descriptor.steps)
+      .filter(([step]) => status.steps[step]?.state !== "skipped")
+      .reduce((n, [, { limits }]) => n + limits.shards, 0),
     folder: null,
     ...(detached ? { detached } : {}),
   };

@@ -4,7 +4,7 @@ import { runWorkload, type StepEnd, type StepEvent } from "../../untrusted/backe
 import { createNode } from "../../untrusted/node";
 import type { Backend, Phase } from "./backend";
 
-export const localBackend: Backend = async ({ home, deployed, run, done, onProgress, onNote, signal }) => {
+export const localBackend: Backend = async ({ home, deployed, run, done, onProgress, onNote, onRefused, signal }) => {
   const { stack, name, kbsUrl, ledgerUrl } = deployed.connection;
   const ends = await runWorkload({
     folder: path.join(home, "backend", stack, name),
@@ -18,6 +18,8 @@ export const localBackend: Backend = async ({ home, deployed, run, done, onProgr
     signal,
   });
   for (const line of notes(ends, stack)) onNote(line);
+  const refused = ends.find(({ final }) => final);
+  if (refused) onRefused?.({ step: refused.step, reason: refused.reason ?? "refused" });
   return "ended";
 };
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { writePrivateFile } from "../../owner/keys";
 import type { RunState, WorkState } from "../../relying-party/ledger-client";
+import type { Refused } from "./backend";
 
 export interface StepSummary {
   readonly name: string;
@@ -28,6 +29,8 @@ export interface RunSummary {
   readonly pipelineUid: string;
   readonly run: string;
   readonly state: RunState;
+  /** Why an open run would not get further if it were resumed. */
+  readonly refused?: Refused;
   readonly seconds: number;
   readonly steps: readonly StepSummary[];
   /** Empty until the run has been fetched. */

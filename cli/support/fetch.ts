@@ -1,12 +1,12 @@
 /** Fetches one run with the caller's keys into `.sealflow/runs/<run>/`. */
-import { existsSync } from "node:fs";
 import * as path from "node:path";
-import { type Fetched, fetchRun } from "../../owner/fetch";
-import { readKeyFile } from "../../owner/keys";
+import { verifyDescriptor } from "../../owner/descriptor";
+import { type Fetched, fetchRun, versionOfRun } from "../../owner/fetch";
 import type { Recipient } from "../../owner/release";
+import type { Descriptor } from "../../protocol/messages";
 import type { Context } from "../context";
 import type { LedgerSession } from "./ledger";
-import { type Deployed, releaseKeyFile } from "./pipelines";
+import { type Deployed, releaseKeyFor } from "./pipelines";
 
 export interface FetchChoice {
   readonly all?: boolean | undefined;
@@ -15,10 +15,10 @@ export interface FetchChoice {
 
 export const runFolder = (context: Context, run: string): string => path.join(context.home, "runs", run);
 
-/** The caller's release key, when this machine has it. */
-export function ownRecipient(context: Context, { connection }: Deployed): Recipient | undefined {
-  const file = releaseKeyFile(context.home, connection);
-  return existsSync(file) ? { name: "owner", key: readKeyFile(file, "X25519") } : undefined;
+/** The caller's release key of the run's version, when this machine has it. */
+export function ownRecipient(context: Context, { connection }: Deployed, d: Descriptor): Recipient | undefined {
+  const key = releaseKeyFor(context.home, connection, d);
+  return key && { name: "owner", key };
 }
 
 export async function fetchInto(
@@ -31,7 +31,8 @@ export async function fetchInto(
   const { ownerPublicKey, ledgerKey } = deployed.connection;
   const dir = out === undefined ? runFolder(context, run) : path.resolve(context.io.cwd, out);
   const exported = await session.ledger.runLog(run, await session.read());
-  const recipient = ownRecipient(context, deployed);
+  const d = await verifyDescriptor(versionOfRun(exported), ownerPublicKey);
+  const recipient = ownRecipient(context, deployed, d);
   const fetched = await fetchRun({
     exported,
     dir,

@@ -1,8 +1,12 @@
 /** Deployed pipelines as their public connection files say: `.sealflow/pipelines/<stack>/<pipeline>.json`. */
+
+import type { KeyObject } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { verifyDescriptor } from "../../owner/descriptor";
+import { readKeyFile } from "../../owner/keys";
 import { type PipelineConnection, pipelineConnection } from "../../protocol/connection";
+import { rawPublic } from "../../protocol/crypto";
 import { ProtocolError } from "../../protocol/errors";
 import type { Descriptor } from "../../protocol/messages";
 import { parse } from "../../protocol/shape";
@@ -81,3 +85,21 @@ export const runKeyFile = (home: string, { stack, name }: PipelineConnection): s
 
 export const releaseKeyFile = (home: string, { stack, name }: PipelineConnection): string =>
   path.join(home, "keys", stack, `${name}.owner-release.jwk`);
+
+/**
+ * The caller's release key that a run's version names; keys of earlier generations lie beside the newest one.
+ * @returns undefined when this machine has none. @throws KeyError for files that are no keys.
+ */
+export function releaseKeyFor(home: string, connection: PipelineConnection, d: Descriptor): KeyObject | undefined {
+  const file = releaseKeyFile(home, connection);
+  const [folder, start] = [path.dirname(file), path.basename(file, ".jwk")];
+  if (!existsSync(folder)) return undefined;
+  const older = readdirSync(folder).filter((name) => name.startsWith(`${start}.`) && name.endsWith(".old.jwk"));
+  const files = [file, ...older.map((name) => path.join(folder, name))].filter((name) => existsSync(name));
+  const keys = files.map((name) => readKeyFile(name, "X25519"));
+  return keys.find((key) => rawPublic(key) === d.recipients.owner) ?? keys[0];
+}
+
+/** The same, for commands that cannot do without. @throws KeyError KEY_MISSING and others. */
+export const needReleaseKey = (home: string, connection: PipelineConnection, d: Descriptor): KeyObject =>
+  releaseKeyFor(home, connection, d) ?? readKeyFile(releaseKeyFile(home, connection), "X25519");

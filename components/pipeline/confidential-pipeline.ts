@@ -18,6 +18,8 @@ export interface ConfidentialPipelineArgs {
   environment: Environment;
   /** @default new ones, with the root secret in Pulumi's encrypted state */
   keys?: PipelineKeys;
+  /** Generation of the keys made here: count it up to rotate them. Old runs still verify and open. @default 1 */
+  keyGeneration?: number;
   /** Step to an image that the program sealed itself, with the same keys. @default sealed from the step's source */
   images?: Record<string, SealedImage>;
   /** Version of the runner layer, for every image. @default as SealedImage's */
@@ -85,12 +87,17 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
 function createKeys(
   name: string,
   plan: Plan,
-  { environment }: ConfidentialPipelineArgs,
+  { environment, keyGeneration }: ConfidentialPipelineArgs,
   parent: pulumi.ComponentResource,
 ): PipelineKeys {
   const local = !environment.platform.confidential;
   const protect = local ? {} : { protect: true };
-  const keyArgs = { pipeline: plan.name, keyFiles: local, ...(local ? { disposable: true } : {}) };
+  const keyArgs = {
+    pipeline: plan.name,
+    keyFiles: local,
+    ...(local ? { disposable: true } : {}),
+    ...(keyGeneration === undefined ? {} : { generation: keyGeneration }),
+  };
   return new PipelineKeys(`${name}-keys`, keyArgs, childOf(parent, protect));
 }
 
@@ -109,8 +116,9 @@ function sayWaivers(plan: Plan, parent: pulumi.ComponentResource): void {
     const say = (what: string, reason: string) => pulumi.log.warn(`step "${name}" ${what}: ${reason}`, parent);
     if (trustProgram) say("runs without isolation from the runner that holds its keys", trustProgram);
     if (acceptRollback) say("uses scratch space that the host can roll back", acceptRollback);
-    for (const [output, { allowUnsafeFormat }] of Object.entries(outputs)) {
+    for (const [output, { allowUnsafeFormat, declassify }] of Object.entries(outputs)) {
       if (allowUnsafeFormat) say(`may write pickles to "${output}"`, allowUnsafeFormat);
+      if (declassify) say(`lets everybody learn "${output}", which is true or false`, declassify);
     }
   }
 }

@@ -102,9 +102,10 @@ export function guestOf({ environment }: ConfidentialPipelineArgs): { guest?: Gu
 }
 
 /** Defaults stay out of the state. */
-function optional({ releases, egress, exitClass, trustProgram, acceptRollback }: PlanStep) {
+function optional({ releases, when, egress, exitClass, trustProgram, acceptRollback }: PlanStep) {
   return {
     ...(releases.length > 0 ? { releases: [...releases] } : {}),
+    ...(when ? { when } : {}),
     ...(egress ? { egress } : {}),
     ...(exitClass === "hidden" ? { exitClass } : {}),
     ...(trustProgram === undefined ? {} : { trustProgram }),
@@ -146,6 +147,9 @@ export function createVersion(
       ...(args.deleteObjects ? { deleteObjects: true } : {}),
       ...(backend ? { backend } : {}),
       ...(args.drainSeconds === undefined ? {} : { drainSeconds: args.drainSeconds }),
+      ...(plan.schedules.length > 0
+        ? { schedules: Object.fromEntries(plan.schedules.map(({ name, ...schedule }) => [name, schedule])) }
+        : {}),
       ...(parameters.length > 0
         ? { parameters: Object.fromEntries(parameters.map((step) => [step.name, step.parameters])) }
         : {}),

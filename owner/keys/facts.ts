@@ -3,8 +3,8 @@ import { rawPublic } from "../../protocol/crypto";
 import {
   fingerprint,
   namespaceOf,
+  ownerKey,
   ownerReleaseKey,
-  ownerSigningKey,
   pipelineUid,
   type Root,
   runKey,
@@ -28,7 +28,7 @@ export interface PublicFacts {
 /** @param stackUuid 32 hex digits. */
 export function publicFacts(root: Root, stackUuid: string, name: string): PublicFacts {
   const print = fingerprint(root);
-  const ownerPublicKey = rawPublic(ownerSigningKey(root));
+  const ownerPublicKey = rawPublic(ownerKey(root));
   return {
     fingerprint: print,
     generation: root.generation,

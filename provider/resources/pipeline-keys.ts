@@ -12,6 +12,7 @@ interface Inputs {
   pipeline: string;
   stack: string;
   source?: KeySource;
+  generation?: number;
   keyFiles?: boolean;
   disposable?: boolean;
   backup?: string;
@@ -43,6 +44,12 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
       about:
         'Where the root lives: {kind: "state"} (default, minted here), {kind: "file", path} or {kind: "env", variable}.',
     },
+    generation: {
+      type: "number",
+      optional: true,
+      about:
+        "Generation of the keys: count it up to rotate every key but the owner's own. Never goes back. Default: the root's, 1.",
+    },
     keyFiles: {
       type: "boolean",
       optional: true,
@@ -63,15 +70,14 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
   outputs: {
     pipeline: { type: "string", stable: true, about: "Name of the pipeline." },
     stack: { type: "string", stable: true, about: "Name of the stack." },
-    fingerprint: { type: "string", stable: true, about: "Public name of the root." },
-    generation: { type: "number", stable: true, about: "Generation of the keys, from 1." },
+    fingerprint: { type: "string", about: "Public name of the root." },
+    generation: { type: "number", about: "Generation of the keys, from 1." },
     pipelineUid: { type: "string", stable: true, about: "Self-certifying id of the pipeline, 64 hex digits." },
-    ns: { type: "string", stable: true, about: "Namespace of the root in the key broker." },
+    ns: { type: "string", about: "Namespace of the root in the key broker." },
     ownerPublicKey: { type: "string", stable: true, about: "Ed25519 key that signs bundles and versions, base64url." },
     stackUuid: { type: "string", stable: true, about: "Random id of this deployment, 32 hex digits." },
     root: {
       type: "string",
-      stable: true,
       secret: true,
       about: "The root secret; empty when it lives outside the state.",
     },
@@ -87,7 +93,7 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
         failures.push({ property, reason });
       }
     }
-    failures.push(...sourceProblems(news.source));
+    failures.push(...sourceProblems(news.source), ...generationProblems(news.generation, olds?.generation));
     const { stack, pipeline, disposable } = news;
     if (failures.length > 0 || stack === undefined || pipeline === undefined) return { failures };
     const backup = backedUp({ home: context.home, stack, pipeline }) ?? olds?.backup;
@@ -98,11 +104,12 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
   async create(context, inputs) {
     const external = inputs.source !== undefined && inputs.source.kind !== "state";
     const restored = readRestored(place(context, inputs));
-    const root = external
+    const found = external
       ? loadRoot(rootSource(context, inputs.source, undefined), { env: context.env })
       : restored
         ? parseRoot(restored.root, "restored root")
         : createRoot(randomBytes(32));
+    const root = { ...found, generation: inputs.generation ?? found.generation };
     const facts = publicFacts(root, restored?.stackUuid ?? randomBytes(16).toString("hex"), inputs.pipeline);
     if (restored && facts.pipelineUid !== restored.pipelineUid) {
       throw new KeyError(
@@ -133,8 +140,18 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
 
   async update(context, old, inputs) {
     const root = rootOf(context, old.inputs, old.outputs);
-    (inputs.keyFiles ? writeRoleKeys : removeRoleKeys)(place(context, inputs), root);
-    return { ...old.outputs, keyFiles: inputs.keyFiles === true };
+    const next = { ...root, generation: inputs.generation ?? old.outputs.generation };
+    (inputs.keyFiles ? writeRoleKeys : removeRoleKeys)(place(context, inputs), next);
+    return { ...old.outputs, ...rotated(old.outputs, next), keyFiles: inputs.keyFiles === true };
+  },
+
+  /** With the root at hand everything that a rotation changes is known; else it is shown as unknown. */
+  preview(old, inputs) {
+    const { generation = old.outputs.generation } = inputs;
+    const { fingerprint, ns, root } = old.outputs;
+    if (generation === old.outputs.generation) return { fingerprint, generation, ns, root };
+    if (root === "") return { generation };
+    return rotated(old.outputs, { ...parseRoot(root, "root secret in the stack's state"), generation });
   },
 
   drift: ({ inputs, outputs }) => (inputs.keyFiles === true && outputs.keyFiles === false ? ["keyFiles"] : []),
@@ -159,6 +176,25 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
 const NO_BACKUP =
   "these keys have no backup: whoever loses Pulumi's state or the root loses what was sealed. " +
   "Run `sealflow keys new recovery.jwk`, keep that file elsewhere, then `sealflow keys backup --to <its public key>`";
+
+/** What another generation of the same secret changes. */
+function rotated({ stackUuid, pipeline, root: text }: Outputs, root: Root) {
+  const { fingerprint, generation, ns } = publicFacts(root, stackUuid, pipeline);
+  return { fingerprint, generation, ns, root: text === "" ? "" : formatRoot(root) };
+}
+
+function generationProblems(generation: number | undefined, before = 1): Failure[] {
+  if (generation === undefined && before === 1) return [];
+  const wrong = (reason: string) => [{ property: "generation", reason }];
+  if (generation === undefined)
+    return wrong(`missing, and it was ${before}. Write ${before}, or ${before + 1} to rotate`);
+  if (!Number.isInteger(generation) || generation < 1 || generation > 999_999) {
+    return wrong(`${generation} is no generation. Count up from 1`);
+  }
+  if (generation < before)
+    return wrong(`${generation} is older than ${before}, and keys never go back. Write ${before}`);
+  return [];
+}
 
 const place = (context: Context, { stack, pipeline }: Inputs) => ({ home: context.home, stack, pipeline });
 

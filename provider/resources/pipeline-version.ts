@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { signRevocation } from "../../owner/descriptor";
 import { type BackendReference, backendReference } from "../../protocol/connection";
-import { ownerSigningKey } from "../../protocol/keys";
+import { jwsDigest } from "../../protocol/jws";
+import { ownerKey } from "../../protocol/keys";
 import type { DescriptorDataset, DescriptorStep } from "../../protocol/messages";
 import { edge, key32, name } from "../../protocol/messages/common";
 import { NAME } from "../../protocol/names";
@@ -23,6 +24,7 @@ import { hasConnectionFile, removeConnectionFile, writeConnectionFile } from "..
 import { removeParameters, writeParameters } from "../version/parameters-file";
 import { listVersions, registerVersion } from "../version/register";
 import { collectRetired, forgetRunning } from "../version/retired";
+import { signSchedules } from "../version/schedules";
 
 interface Inputs extends AtRelyingParty {
   keys: KeysInput;
@@ -31,6 +33,7 @@ interface Inputs extends AtRelyingParty {
   releases?: Record<string, { from: string; recipients?: string[] }>;
   recipients?: Record<string, string>;
   runKeys?: string[];
+  schedules?: Record<string, { cron: string; lateSeconds: number }>;
   drainSeconds?: number;
   runSeconds?: number;
   parameters?: Record<string, object>;
@@ -45,6 +48,7 @@ interface Outputs {
   sequence: number;
   ledgerKey: string;
   connectionFile: string;
+  scheduleTokens?: Record<string, string>;
 }
 
 const SHAPES = {
@@ -61,12 +65,18 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
   name: "PipelineVersion",
   about: "The owner-signed description of a pipeline in the ledger: what may run, until the next version.",
   inputs: {
-    keys: keysField,
+    // A rotation is the next version of the same pipeline; other keys are another pipeline.
+    keys: { ...keysField, change: "update", replaceOnly: ["pipeline", "stack", "pipelineUid", "stackUuid", "source"] },
     steps: { type: "object", about: "Step name to `entry` of its StepIdentity." },
     datasets: { type: "object", optional: true, about: "Pipeline input to `entry` of its SealedDataset." },
     releases: { type: "object", optional: true, about: "Release name to {from: step.output, recipients}." },
     recipients: { type: "object", optional: true, about: "Recipient name to X25519 key, beside the owner." },
     runKeys: { type: "list", optional: true, about: "Ed25519 keys that may open runs, beside the pipeline's own." },
+    schedules: {
+      type: "object",
+      optional: true,
+      about: "Schedule name to {cron, lateSeconds}; its slots open runs without a key. Default: none.",
+    },
     drainSeconds: {
       type: "number",
       optional: true,
@@ -105,6 +115,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
       type: "string",
       about: "Public file for run, status and fetch, relative to the project; empty when a refresh did not find it.",
     },
+    scheduleTokens: { type: "object", about: "Schedule name to the signed schedule; public." },
   },
 
   async check(context, news, olds, pending) {
@@ -140,7 +151,7 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
     const { deleteObjects = false } = inputs;
     const closed = { pipelineUid: outputs.pipelineUid, descriptor: null, reason: "destroyed", deleteObjects };
     const order = { ...closed, random: randomBytes(32) };
-    const token = await signRevocation(order, ownerSigningKey(keys.root));
+    const token = await signRevocation(order, ownerKey(keys.root));
     await deleteAt(context, inputs, `the versions of pipeline ${inputs.keys.pipeline}`, async (party) => {
       try {
         await party.ledger.revoke(token);
@@ -171,12 +182,17 @@ async function checkPolicies(context: Context, kbs: KbsAdmin): Promise<void> {
 async function register(context: Context, inputs: Inputs, old: Outputs | undefined): Promise<Outputs> {
   const keys = openKeys(context, inputs.keys);
   return withRelyingParty(context, inputs, async (party) => {
-    const version = await registerVersion(context, party, keys, inputs, old);
+    const schedules = await signSchedules(keys, inputs, old?.scheduleTokens ?? {});
+    const listed = Object.fromEntries(Object.entries(schedules).map(([name, token]) => [name, jwsDigest(token)]));
+    const version = await registerVersion(context, party, keys, { ...inputs, schedules: listed }, old);
     forgetRunning(keys);
     await collectRetired(context, party, keys);
     const { connection } = party;
     const { token } = version;
-    const connectionFile = writeConnectionFile(context, inputs.keys, connection, keys.facts, token, inputs.backend);
+    const connectionFile = writeConnectionFile(context, inputs.keys, connection, keys.facts, token, {
+      backend: inputs.backend,
+      schedules,
+    });
     writeParameters(context, inputs.keys, inputs.parameters ?? {});
     const { digest, sequence } = version;
     return {
@@ -185,6 +201,7 @@ async function register(context: Context, inputs: Inputs, old: Outputs | undefin
       sequence,
       ledgerKey: party.connection.ledgerKey,
       connectionFile,
+      scheduleTokens: schedules,
     };
   });
 }

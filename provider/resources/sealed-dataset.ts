@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { digestDataset, sealDataset } from "../../owner/dataset";
 import { base64url } from "../../protocol/bytes";
 import { signJws } from "../../protocol/jws";
-import { ownerSigningKey } from "../../protocol/keys";
+import { ownerKey } from "../../protocol/keys";
 import type { DescriptorDataset, UploadRequest } from "../../protocol/messages";
 import { isName } from "../../protocol/names";
 import { type Keys, type KeysInput, keysField, openKeys } from "../keys";
@@ -143,5 +143,5 @@ function uploadToken(
   const issuedAt = Math.floor(context.now().getTime() / 1000);
   const nonce = base64url(randomBytes(32));
   const request: UploadRequest = { v: 1, ownerPublicKey: facts.ownerPublicKey, action, digest, size, issuedAt, nonce };
-  return signJws("sealflow-upload+jwt", request, ownerSigningKey(root));
+  return signJws("sealflow-upload+jwt", request, ownerKey(root));
 }

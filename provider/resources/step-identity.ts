@@ -5,7 +5,7 @@ import { jcs } from "../../protocol/canonical";
 import { sha256hex } from "../../protocol/crypto";
 import { namespaceOf } from "../../protocol/keys";
 import { limits, type Program } from "../../protocol/messages";
-import { envMap, inputs, name, outputs, reason } from "../../protocol/messages/common";
+import { condition, envMap, inputs, name, outputs, reason } from "../../protocol/messages/common";
 import { bundlePath, imageKeyPath } from "../../protocol/names";
 import { TEES, type Tee } from "../../protocol/rcar";
 import { list, literal, text } from "../../protocol/shape";
@@ -36,6 +36,7 @@ interface Inputs extends AtRelyingParty {
   outputs: Program["outputs"];
   releases?: { output: string; as: string; recipients?: string[] }[];
   limits: Program["limits"];
+  when?: NonNullable<Program["when"]>;
   egress?: boolean;
   exitClass?: "visible" | "hidden";
   trustProgram?: string;
@@ -63,6 +64,7 @@ const SHAPES = {
   inputs,
   outputs,
   limits,
+  when: condition,
   exitClass: literal("visible", "hidden"),
   trustProgram: reason,
   acceptRollback: reason,
@@ -82,6 +84,7 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     outputs: { type: "object", about: "Output name to its format." },
     releases: { type: "list", optional: true, about: "Outputs wrapped to recipients: {output, as, recipients}." },
     limits: { type: "object", about: "{timeoutSeconds, waitSeconds, retryLimit, shards}." },
+    when: { type: "object", optional: true, about: "Condition {from: step.output, equals}. Default: always runs." },
     egress: { type: "boolean", optional: true, about: "Whether the program may use the network. Default: false." },
     exitClass: { type: "string", optional: true, about: "`visible` (default) or `hidden`." },
     trustProgram: {
@@ -200,6 +203,7 @@ function derive(context: Context, inputs: Inputs): Promise<DerivedStep> {
     outputs: inputs.outputs,
     releases: inputs.releases ?? [],
     limits: inputs.limits,
+    ...(inputs.when === undefined ? {} : { when: inputs.when }),
     ...(inputs.egress === undefined ? {} : { egress: inputs.egress }),
     ...(inputs.exitClass === undefined ? {} : { exitClass: inputs.exitClass }),
     ...(inputs.trustProgram === undefined ? {} : { trustProgram: inputs.trustProgram }),

@@ -23,6 +23,8 @@ export interface InputField extends Field {
    * find something (a path), and another field (its digest) tells whether that changed.
    */
   readonly change?: "update" | "replace" | "none";
+  /** With `update`: fields of an object of which a change replaces all the same. */
+  readonly replaceOnly?: readonly string[];
   /** Set by the provider's own Check, never by the program. */
   readonly computed?: true;
 }
@@ -76,6 +78,8 @@ export interface Definition<I, O> {
   create(context: Context, inputs: I): Promise<{ id: string; outputs: O }>;
   /** A replacement lives under the old one's name, so that must go first; else the new one is deleted with it. */
   readonly deleteFirst?: true;
+  /** Outputs that are known before an update, beside the stable ones. Needs neither root file nor network. */
+  preview?(old: State<I, O>, inputs: I): Partial<O>;
   /** Absent: every change of an input replaces. */
   update?(context: Context, old: State<I, O>, inputs: I): Promise<O>;
   /** Outputs that a refresh found wrong and that an update would set right; each makes Diff report an update. */

@@ -1,5 +1,5 @@
 /** Compares the inputs of two deployments, field by field and down into maps, so that a preview names what changed. */
-import type { AnyDefinition } from "./definition";
+import type { AnyDefinition, InputField } from "./definition";
 import { isMap, Secret, sameValue, type Value, type Values } from "./values";
 
 export interface Change {
@@ -23,10 +23,17 @@ export function diffInputs(
   for (const [name, field] of Object.entries(definition.inputs)) {
     if (field.change === "none" || ignore.includes(name)) continue;
     const replace = field.change === "replace" || definition.update === undefined;
-    collect(name, olds[name], news[name], replace, 1, changes);
+    const found: Change[] = [];
+    collect(name, olds[name], news[name], replace, 1, found);
+    changes.push(
+      ...found.map((change) => (replacesAlone(field, name, change.path) ? { ...change, replace: true } : change)),
+    );
   }
   return changes;
 }
+
+const replacesAlone = ({ replaceOnly = [] }: InputField, name: string, path: string): boolean =>
+  path === name ? replaceOnly.length > 0 : replaceOnly.some((part) => path === join(name, part));
 
 function collect(
   path: string,

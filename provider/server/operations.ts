@@ -5,7 +5,7 @@ import type { AnyDefinition, Failure } from "./definition";
 import { type Change, diffInputs } from "./diff";
 import { ProviderError } from "./errors";
 import { markOutputs, plainValues, previewOutputs } from "./state";
-import { hasUnknown, type Values } from "./values";
+import { hasUnknown, type Value, type Values } from "./values";
 
 export interface Known {
   readonly id: string;
@@ -69,8 +69,16 @@ export async function update(
   preview: boolean,
 ): Promise<Values> {
   if (!definition.update) throw new ProviderError("UNSUPPORTED", `${definition.name} is replaced, never updated`);
-  if (preview) return previewOutputs(definition, old.outputs);
+  if (preview) return { ...previewOutputs(definition, old.outputs), ...foreseen(definition, old, inputs) };
   return markOutputs(definition, await definition.update(context, plainState(old), plainValues(inputs)));
+}
+
+/** Only when everything is known: a preview of what is not known yet shows it as unknown. */
+function foreseen(definition: AnyDefinition, old: Known, inputs: Values): Values {
+  if (!definition.preview || [old.inputs, old.outputs, inputs].some(hasUnknown)) return {};
+  const known = definition.preview(plainState(old), plainValues(inputs));
+  const marked = markOutputs(definition, { ...plainValues(old.outputs), ...known });
+  return Object.fromEntries(Object.keys(known).map((name) => [name, marked[name] as Value]));
 }
 
 /** undefined: the engine drops the resource from its state. */

@@ -26,7 +26,7 @@ export function writeConnectionFile(
   connection: Connection,
   facts: PublicFacts,
   descriptor: string,
-  backend?: BackendReference,
+  more: { readonly backend?: BackendReference | undefined; readonly schedules: Readonly<Record<string, string>> },
 ): string {
   const { kbsUrl, ledgerUrl, caPem, ledgerKey } = connection;
   const { pipelineUid, ownerPublicKey } = facts;
@@ -41,7 +41,8 @@ export function writeConnectionFile(
     pipelineUid,
     ownerPublicKey,
     descriptor,
-    ...(backend ? { backend } : {}),
+    ...(more.backend ? { backend: more.backend } : {}),
+    ...(Object.keys(more.schedules).length > 0 ? { schedules: { ...more.schedules } } : {}),
   };
   const file = fileOf(context, place);
   writePrivate(file, `${JSON.stringify(content, null, 2)}\n`);

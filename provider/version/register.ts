@@ -4,7 +4,7 @@ import { type BuildDescriptorOptions, buildDescriptor, signDescriptor, verifyDes
 import { signReadToken } from "../../owner/run-request";
 import { jcs } from "../../protocol/canonical";
 import { jwsDigest } from "../../protocol/jws";
-import { ownerSigningKey } from "../../protocol/keys";
+import { ownerKey } from "../../protocol/keys";
 import type { Descriptor, DescriptorDataset, DescriptorStep } from "../../protocol/messages";
 import type { LedgerClient } from "../../relying-party/ledger-client";
 import type { Keys } from "../keys";
@@ -18,6 +18,8 @@ export interface VersionContent {
   readonly releases?: BuildDescriptorOptions["releases"];
   readonly recipients?: Record<string, string>;
   readonly runKeys?: string[];
+  /** Schedule → digest. */
+  readonly schedules?: Record<string, string>;
   readonly drainSeconds?: number;
   readonly runSeconds?: number;
 }
@@ -33,7 +35,7 @@ export interface Version {
 /** Oldest first; empty when the ledger does not know the pipeline. */
 export async function listVersions(context: Context, ledger: LedgerClient, keys: Keys): Promise<Version[]> {
   const { pipelineUid } = keys.facts;
-  const read = await signReadToken(pipelineUid, ownerSigningKey(keys.root), context.now(), randomBytes(32));
+  const read = await signReadToken(pipelineUid, ownerKey(keys.root), context.now(), randomBytes(32));
   try {
     return (await ledger.pipeline(pipelineUid, read)).descriptors;
   } catch (error) {
@@ -74,7 +76,7 @@ export async function registerVersion(
     const open = await verifyDescriptor(last.token, keys.facts.ownerPublicKey);
     if (sameContent(open, next)) return last;
   }
-  const token = await signDescriptor(next, ownerSigningKey(keys.root));
+  const token = await signDescriptor(next, ownerKey(keys.root));
   context.log.status(`registering version ${next.sequence}`);
   await ledger.registerDescriptor(token);
   return { digest: jwsDigest(token), sequence: next.sequence, token, state: "open" };

@@ -51,7 +51,7 @@ describe("every interface of spec.ts is described:", () => {
 
   it("and nothing else is", () => {
     const helpers = ["Argument", "Duration", "Format", "FormatOrSpec", "ImageSource", "InputOrSpec", "Memory", "Name"];
-    const more = ["Path", "Reason", "Reference", "ReleaseOrSpec", "Variable"];
+    const more = ["Path", "Reason", "Reference", "ReleaseOrSpec", "ScheduleOrSpec", "Variable"];
     expect(Object.keys(defs).sort()).toEqual([...described, ...helpers, ...more].sort());
   });
 });

@@ -1,10 +1,10 @@
-import { runIdOf } from "../../protocol/opening";
 import { openRunRequest, signCancel, signReadToken } from "../../owner/run-request";
 import { privateKey, publicKey, rawPublic } from "../../protocol/crypto";
 import { openFrom } from "../../protocol/jwe";
 import { jwsDigest, verifyJws } from "../../protocol/jws";
 import { parameterSeed, runKey } from "../../protocol/keys";
 import { cancelRequest, parameterContext, readToken, runRequest } from "../../protocol/messages";
+import { runIdOf } from "../../protocol/opening";
 import { bytes, DATASET, hex, makeVersion, makeWorld } from "./support/pipeline";
 
 const world = makeWorld("run");

@@ -10,7 +10,7 @@ export interface StepEvent {
   readonly shard: number;
   /** Counts the starts of this pod, from 1. */
   readonly attempt: number;
-  readonly stage: NodeStage | "committed" | "superseded" | "retrying" | "failed";
+  readonly stage: NodeStage | "committed" | "superseded" | "skipped" | "retrying" | "failed";
   readonly detail?: string;
 }
 
@@ -34,6 +34,8 @@ export interface StepEnd {
   readonly state: "committed" | "failed" | "skipped";
   readonly mode?: JobEnd["mode"];
   readonly reason?: string;
+  /** Another attempt would be refused as well. */
+  readonly final?: true;
 }
 
 /** Exit code of a runner whose attempt may not even have begun: relying party or store away, inputs not ready. */
@@ -45,6 +47,8 @@ const FINAL = new Set([20, 31]);
  * the store works again: without attempts the run would be over.
  */
 const AWAY = new Set(["STORE_UNREACHABLE", "STORE_FULL"]);
+/** Why a step did not run that the ledger calls skipped; its dependants need not ask. */
+const CONDITION = "condition";
 /** Starts beyond the step's own attempts that exit code 10 and lost guests may use up. */
 const EXTRA_STARTS = 3;
 
@@ -84,6 +88,12 @@ class Schedule {
     for (const [name, step] of Object.entries(this.workload.steps)) {
       if (this.#ends.has(name) || this.#running.has(name)) continue;
       const states = step.after.map((dependency) => this.#ends.get(dependency)?.state);
+      if (step.after.some((dependency) => this.#ends.get(dependency)?.reason === CONDITION)) {
+        this.#ends.set(name, { step: name, state: "skipped", reason: CONDITION });
+        this.options.onEvent?.({ step: name, shard: 0, attempt: 1, stage: "skipped" });
+        this.#startReady();
+        return;
+      }
       if (this.options.signal?.aborted || states.some((state) => state === "failed" || state === "skipped")) {
         this.#ends.set(name, { step: name, state: "skipped", reason: "a step before it did not end well" });
         this.#startReady();
@@ -121,6 +131,10 @@ class Schedule {
         node.runJob(job, { shard, runHint: run, onEvent: ({ stage }) => tell(stage), ...(signal ? { signal } : {}) }),
       );
       // A hidden exit class ends with 0 although its attempt failed; the runner's last word tells.
+      if (end.exitCode === 0 && end.end === "skipped") {
+        tell("skipped");
+        return { step: name, state: "skipped", mode: end.mode, reason: CONDITION };
+      }
       if (end.exitCode === 0 && end.end !== "recorded") {
         tell(end.end === "superseded" ? "superseded" : "committed");
         return { step: name, state: "committed", mode: end.mode };
@@ -136,7 +150,8 @@ class Schedule {
         attempt > step.retryLimit + EXTRA_STARTS;
       if (over) {
         tell("failed", reason);
-        return { step: name, state: "failed", mode: end.mode, reason };
+        const final = FINAL.has(end.exitCode) ? { final: true as const } : {};
+        return { step: name, state: "failed", mode: end.mode, reason, ...final };
       }
       tell("retrying", reason);
       await sleep(backoffMs(step, attempt), undefined, signal ? { signal } : {}).catch(() => {});
