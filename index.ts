@@ -46,3 +46,4 @@ export type { RelyingPartyReference } from "./resources/relying-party-reference"
 export { SealedDataset, type SealedDatasetArgs } from "./resources/sealed-dataset";
 export { SealedImage, type SealedImageArgs } from "./resources/sealed-image";
 export { type ImageFacts, StepIdentity, type StepIdentityArgs, type StepLimits } from "./resources/step-identity";
+export { TlsCertificate, type TlsCertificateArgs } from "./resources/tls-certificate";

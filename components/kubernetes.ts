@@ -1,4 +1,6 @@
 /** Public interface of `sealflow/kubernetes`: what needs the package @pulumi/kubernetes. */
+
+export { RuntimeReadiness, type RuntimeReadinessArgs } from "../resources/runtime-readiness";
 export { ArgoBackend, argoBackend } from "./backend/argo/argo-backend";
 export type { ArgoBackendArgs } from "./backend/argo/args";
 export { type BareMetalArgs, BareMetalTee, type HostsArgs, type PreflightArgs } from "./baremetal/args";
@@ -7,3 +9,5 @@ export { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "./platform
 export { ExistingCluster, type ExistingClusterArgs } from "./platform/existing-cluster";
 export { GuestImagePolicy } from "./platform/peer-pods";
 export { clusterProvider } from "./platform/provider";
+export { ClusterPart, type CocoRuntimeArgs, RuntimeInstall } from "./runtime/args";
+export { CocoRuntime } from "./runtime/coco-runtime";

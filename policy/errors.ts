@@ -6,7 +6,8 @@ import { SealflowError } from "../protocol/errors";
  * GRANT: a grant that Trustee could not use. JOB: a value that Kubernetes would refuse. FIRMWARE: an OVMF file that
  * cannot be measured. REFERENCE_VALUES: values that Trustee could not use or that admit too much. STOCK_IMAGE: a guest
  * image that boots open without initdata, not acknowledged. TRUSTEE_CONFIG: unknown keys or insecure combinations.
- * PEER_PODS: a chart value that the adaptor would misread.
+ * PEER_PODS: a chart value that the adaptor would misread. RUNTIME: what would leave pods without a guest. SERVICE: a
+ * deployment of the relying party that would lose keys, or show them.
  */
 export type PolicyCode =
   | "INITDATA"
@@ -19,5 +20,7 @@ export type PolicyCode =
   | "REFERENCE_VALUES"
   | "STOCK_IMAGE"
   | "TRUSTEE_CONFIG"
-  | "PEER_PODS";
+  | "PEER_PODS"
+  | "RUNTIME"
+  | "SERVICE";
 export class PolicyError extends SealflowError<PolicyCode> {}

@@ -28,6 +28,8 @@ export const VERSIONS = {
     peerPods: "0.4.0",
     /** Only in Trustee's own repository, deployment/helm-chart; not in a chart registry. */
     trustee: "0.21.0",
+    /** oci://quay.io/jetstack/charts/cert-manager; the version that Cloud API Adaptor is tested with. */
+    certManager: "v1.15.3",
   },
   /** Archived upstream; only for clusters that have it. */
   operator: "0.17.0",

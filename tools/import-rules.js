@@ -38,6 +38,8 @@ const RULES = {
       "relying-party/http",
       "relying-party/kbs-client",
       "relying-party/ledger-client",
+      // Makes certificates of the relying party and keeps nothing.
+      "relying-party/tls",
     ],
     npm: [...PULUMI, "@grpc/grpc-js", "google-protobuf"],
     node: "any",

@@ -7,9 +7,11 @@ import { localWorkload } from "./local-workload";
 import { pipelineKeys } from "./pipeline-keys";
 import { pipelineVersion } from "./pipeline-version";
 import { referenceValuesResource } from "./reference-values";
+import { runtimeReadiness } from "./runtime-readiness";
 import { sealedDataset } from "./sealed-dataset";
 import { sealedImage } from "./sealed-image";
 import { stepIdentity } from "./step-identity";
+import { tlsCertificate } from "./tls-certificate";
 
 /** Everything that the plugin offers. */
 export const definitions: readonly AnyDefinition[] = [
@@ -24,4 +26,6 @@ export const definitions: readonly AnyDefinition[] = [
   kbsPolicy,
   kbsReferenceValue,
   referenceValuesResource,
+  runtimeReadiness,
+  tlsCertificate,
 ];

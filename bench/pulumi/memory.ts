@@ -1,0 +1,59 @@
+/** Memory of a process's children and theirs, by the kernel's own books. */
+import { readdirSync, readFileSync } from "node:fs";
+
+const EVERY_MS = 250;
+
+export interface Peak {
+  /** @returns MiB at the worst moment; pages that several processes share count once. */
+  stop(): number;
+}
+
+/** @param parent whose descendants count; itself and those that were there before do not. */
+export function watchMemory(parent: number): Peak {
+  const before = new Set(descendants(parent));
+  let most = 0;
+  const look = () => {
+    const now = descendants(parent).filter((pid) => !before.has(pid));
+    most = Math.max(
+      most,
+      now.map(proportionalMiB).reduce((a, b) => a + b, 0),
+    );
+  };
+  const timer = setInterval(look, EVERY_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      return most;
+    },
+  };
+}
+
+function descendants(parent: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    // The second field is the command's name in parentheses and may hold anything.
+    const status = read(`/proc/${name}/stat`);
+    const of = Number(status.slice(status.lastIndexOf(")") + 2).split(" ")[1]);
+    children.set(of, [...(children.get(of) ?? []), Number(name)]);
+  }
+  const found: number[] = [];
+  for (const queue = [...(children.get(parent) ?? [])]; queue.length > 0; ) {
+    const pid = queue.pop() as number;
+    found.push(pid);
+    queue.push(...(children.get(pid) ?? []));
+  }
+  return found;
+}
+
+const proportionalMiB = (pid: number): number =>
+  Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) / 1024;
+
+/** "" for a process that has ended meanwhile. */
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
