@@ -38,6 +38,7 @@ export { KbsPolicy, type KbsPolicyArgs } from "./resources/kbs-policy";
 export { KbsReferenceValue, type KbsReferenceValueArgs } from "./resources/kbs-reference-value";
 export { KbsResource, type KbsResourceArgs } from "./resources/kbs-resource";
 export type { KeySource, KeysReference } from "./resources/keys-reference";
+export { LedgerKeys } from "./resources/ledger-keys";
 export { LocalWorkload, type LocalWorkloadArgs, type WorkloadStep } from "./resources/local-workload";
 export { PipelineKeys, type PipelineKeysArgs } from "./resources/pipeline-keys";
 export { PipelineVersion, type PipelineVersionArgs } from "./resources/pipeline-version";

@@ -9,5 +9,8 @@ export { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "./platform
 export { ExistingCluster, type ExistingClusterArgs } from "./platform/existing-cluster";
 export { GuestImagePolicy } from "./platform/peer-pods";
 export { clusterProvider } from "./platform/provider";
+export { type PlacementArgs, ServiceMode } from "./relying-party/placement";
+export { RunLedger, type RunLedgerArgs } from "./relying-party/run-ledger";
+export { Trustee, type TrusteeArgs } from "./relying-party/trustee";
 export { ClusterPart, type CocoRuntimeArgs, RuntimeInstall } from "./runtime/args";
 export { CocoRuntime } from "./runtime/coco-runtime";

@@ -3,6 +3,7 @@ import { kbsAdminKey } from "./kbs-admin-key";
 import { kbsPolicy } from "./kbs-policy";
 import { kbsReferenceValue } from "./kbs-reference-value";
 import { kbsResource } from "./kbs-resource";
+import { ledgerKeys } from "./ledger-keys";
 import { localWorkload } from "./local-workload";
 import { pipelineKeys } from "./pipeline-keys";
 import { pipelineVersion } from "./pipeline-version";
@@ -28,4 +29,5 @@ export const definitions: readonly AnyDefinition[] = [
   referenceValuesResource,
   runtimeReadiness,
   tlsCertificate,
+  ledgerKeys,
 ];

@@ -1,0 +1,55 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import type { PartOfService } from "../../policy/services";
+import { childOf } from "../options";
+
+export interface ServiceScope {
+  readonly name: string;
+  readonly parent: pulumi.ComponentResource;
+  readonly provider?: k8s.Provider | undefined;
+  /** Before everything. */
+  readonly dependsOn?: pulumi.Resource[];
+}
+
+const options = ({ parent, provider, dependsOn = [] }: ServiceScope, more: pulumi.Resource[] = []) =>
+  childOf(parent, { dependsOn: [...dependsOn, ...more], ...(provider ? { provider } : {}) });
+
+/** Restricted: every pod of the relying party passes it. */
+export function restrictedNamespace(scope: ServiceScope, namespace: string): k8s.core.v1.Namespace {
+  const labels = Object.fromEntries(
+    ["enforce", "audit", "warn"].map((mode) => [`pod-security.kubernetes.io/${mode}`, "restricted"]),
+  );
+  const metadata = { name: namespace, labels: { "app.kubernetes.io/managed-by": "sealflow", ...labels } };
+  return new k8s.core.v1.Namespace(`${scope.name}-namespace`, { metadata }, options(scope));
+}
+
+/** @param data values are secrets of the stack. */
+export function serviceSecret(
+  scope: ServiceScope,
+  word: string,
+  metadata: { name: string; namespace: string },
+  data: Record<string, pulumi.Input<string>>,
+): k8s.core.v1.Secret {
+  return new k8s.core.v1.Secret(`${scope.name}-${word}`, { metadata, stringData: data }, options(scope));
+}
+
+/** Account first, the Deployment after its Secrets; a budget and a network policy beside it. */
+export function createService(
+  scope: ServiceScope,
+  // biome-ignore lint/suspicious/noExplicitAny: plain objects of the builders, which the API server checks strictly
+  objects: pulumi.Input<Readonly<Record<PartOfService, any>>>,
+  files: pulumi.Resource[],
+): k8s.apps.v1.Deployment {
+  const { name } = scope;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const parts = objects as Record<PartOfService, any>;
+  const account = new k8s.core.v1.ServiceAccount(`${name}-account`, parts.account, options(scope));
+  const network = new k8s.networking.v1.NetworkPolicy(`${name}-network`, parts.network, options(scope));
+  new k8s.policy.v1.PodDisruptionBudget(`${name}-budget`, parts.budget, options(scope));
+  new k8s.core.v1.Service(`${name}-service`, parts.service, options(scope));
+  return new k8s.apps.v1.Deployment(
+    `${name}-deployment`,
+    parts.deployment,
+    options(scope, [account, network, ...files]),
+  );
+}

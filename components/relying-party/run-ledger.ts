@@ -1,0 +1,81 @@
+import * as pulumi from "@pulumi/pulumi";
+import { LEDGER_PORT, ledgerService } from "../../policy/services";
+import { LedgerKeys } from "../../resources/ledger-keys";
+import type { RelyingPartyReference } from "../../resources/relying-party-reference";
+import type { TlsCertificate } from "../../resources/tls-certificate";
+import { childOf } from "../options";
+import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
+import type { RelyingPartyOutputs } from "./relying-party";
+
+export interface RunLedgerArgs extends PlacementArgs {
+  /** Name by which guests reach it; a host of the certificate. */
+  host: string;
+  /** Image of the ledger, `…@sha256:…`. */
+  image: string;
+  /** The key broker: a Trustee of this program, or the URL of one that runs elsewhere (an operator's included). */
+  kbsUrl: pulumi.Input<string>;
+  /** CA and leaf; its CA must be the key broker's, since guests pin one. */
+  certificate: TlsCertificate;
+  /** `postgres://…`, a database of the ledger's alone; a secret. Needed in production. @default SQLite that a restart loses */
+  database?: pulumi.Input<string>;
+  /** Claim of a volume that every replica writes (ReadWriteMany), in its namespace. @default a folder of the pod */
+  objectsClaim?: string;
+  /** @default 2 in production, 1 in development */
+  replicas?: number;
+  /** @default "ledger" */
+  namespace?: string;
+  /** Port in its URL, where something in front of the Service listens. @default 8443 */
+  port?: number;
+}
+
+/** The run ledger on the owner's own cluster. `reference` is what environments take. */
+export class RunLedger extends pulumi.ComponentResource implements RelyingPartyOutputs {
+  readonly ledgerUrl: string;
+  /** Public: guests and auditors verify with it. */
+  readonly ledgerKey: pulumi.Output<string>;
+  readonly reference: RelyingPartyReference;
+
+  constructor(name: string, args: RunLedgerArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { acknowledgeSameCluster } = args;
+    super("sealflow:index:RunLedger", name, acknowledgeSameCluster ? { acknowledgeSameCluster } : {}, opts);
+    const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
+    const { namespace = "ledger", replicas = production ? 2 : 1, port = LEDGER_PORT } = args;
+    const problems = placementProblems(args, this);
+    if (production && args.database === undefined)
+      problems.push("database: missing. Production keeps runs in PostgreSQL");
+    if (problems.length > 0)
+      throw new pulumi.RunError(problems.map((text) => `RunLedger "${name}": ${text}`).join("\n"));
+    this.ledgerUrl = `https://${args.host}:${port}`;
+    const objects = ledgerService({
+      name: "ledger",
+      namespace,
+      image: args.image,
+      replicas,
+      production,
+      secret: "ledger-secrets",
+      publicUrl: this.ledgerUrl,
+      ...(args.objectsClaim === undefined ? {} : { objectsClaim: args.objectsClaim }),
+    });
+    const keys = new LedgerKeys(`${name}-keys`, childOf(this));
+    const base: ServiceScope = { name, parent: this, provider: args.provider };
+    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace)] };
+    const secret = serviceSecret(
+      scope,
+      "secrets",
+      { name: "ledger-secrets", namespace },
+      {
+        "tls.key": args.certificate.keyPem,
+        "tls.crt": args.certificate.chainPem,
+        "ledger.key": keys.seed,
+        "object-url.key": keys.urlSeed,
+        "database-url": pulumi.secret(args.database ?? ""),
+      },
+    );
+    createService(scope, objects, [secret]);
+    this.ledgerKey = keys.ledgerKey;
+    const { ledgerUrl, ledgerKey } = this;
+    this.reference = { kbsUrl: args.kbsUrl, ledgerUrl, caPem: args.certificate.caPem, ledgerKey };
+    this.registerOutputs({ ledgerUrl, ledgerKey });
+  }
+}

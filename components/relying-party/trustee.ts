@@ -1,0 +1,107 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { databaseSecrets, TRUSTEE_PORT, trusteeService } from "../../policy/services";
+import { KbsAdminKey } from "../../resources/kbs-admin-key";
+import { TlsCertificate } from "../../resources/tls-certificate";
+import { childOf } from "../options";
+import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
+
+export interface TrusteeArgs extends PlacementArgs {
+  /** Names and addresses by which guests reach it; the first is in every step's identity. */
+  hosts: string[];
+  /** Image with the attestation service built in, `…@sha256:…`; development may take a tag. */
+  image: string;
+  /** `postgres://user:password@host:port/database`, for all its state; a secret. Needed in production. @default none */
+  database?: pulumi.Input<string>;
+  /** Image with psql, which makes the tables, `…@sha256:…`. Needed with a database. @default none */
+  databaseImage?: string;
+  /** @default 2 in production, 1 in development */
+  replicas?: number;
+  /** @default "trustee" */
+  namespace?: string;
+  /** Port in its URL, where something in front of the Service listens. @default 8080 */
+  port?: number;
+  /** CA and leaf that the ledger has, too. @default a new one of these hosts */
+  certificate?: TlsCertificate;
+  /** TDX: where Intel's collateral comes from. @default Intel's service */
+  dcapCollateral?: string;
+}
+
+/**
+ * Trustee on the owner's own cluster: key broker, attestation service and reference values in each replica, all state in
+ * PostgreSQL. The admin's private key stays on this machine.
+ */
+export class Trustee extends pulumi.ComponentResource {
+  /** As guests reach it. */
+  readonly kbsUrl: string;
+  /** Guests pin it. */
+  readonly caPem: pulumi.Output<string>;
+  /** For the ledger, which lives under the same CA. */
+  readonly certificate: TlsCertificate;
+
+  constructor(name: string, args: TrusteeArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { acknowledgeSameCluster } = args;
+    super("sealflow:index:Trustee", name, acknowledgeSameCluster ? { acknowledgeSameCluster } : {}, opts);
+    const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
+    const { namespace = "trustee", replicas = production ? 2 : 1, port = TRUSTEE_PORT } = args;
+    const problems = placementProblems(args, this);
+    if (!args.hosts?.length) problems.push("hosts: empty. Give the name by which guests reach it");
+    if (problems.length > 0) throw new pulumi.RunError(problems.map((text) => `Trustee "${name}": ${text}`).join("\n"));
+    const { config, objects } = trusteeService({
+      name: "trustee",
+      namespace,
+      image: args.image,
+      replicas,
+      production,
+      secrets: { files: "trustee-files", ...(args.database === undefined ? {} : { database: "trustee-database" }) },
+      ...(args.databaseImage === undefined ? {} : { databaseImage: args.databaseImage }),
+      ...(args.dcapCollateral === undefined ? {} : { dcapCollateral: args.dcapCollateral }),
+    });
+    this.kbsUrl = `https://${args.hosts[0]}:${port}`;
+    const inside = `trustee.${namespace}.svc`;
+    this.certificate =
+      args.certificate ??
+      new TlsCertificate(
+        `${name}-tls`,
+        { commonName: "sealflow relying party", hosts: [...args.hosts, inside] },
+        childOf(this),
+      );
+    this.caPem = this.certificate.caPem;
+    const signer = new TlsCertificate(`${name}-token`, { commonName: "sealflow attestation tokens" }, childOf(this));
+    const admin = new KbsAdminKey(`${name}-admin`, { kbsUrl: this.kbsUrl, caPem: this.caPem }, childOf(this));
+
+    const base: ServiceScope = { name, parent: this, provider: args.provider };
+    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace)] };
+    const files = [
+      serviceSecret(
+        scope,
+        "files",
+        { name: "trustee-files", namespace },
+        {
+          "tls.key": this.certificate.keyPem,
+          "tls.crt": this.certificate.chainPem,
+          "token.key": signer.keyPem,
+          "token.crt": signer.chainPem,
+          "token-root.crt": signer.caPem,
+          "admin.pem": admin.publicKeyPem,
+        },
+      ),
+      ...(args.database === undefined ? [] : [databaseSecret(scope, namespace, args.database)]),
+      new k8s.core.v1.ConfigMap(
+        `${name}-config`,
+        { metadata: { name: "trustee-config", namespace }, data: { "kbs.toml": config } },
+        childOf(this, { dependsOn: scope.dependsOn, ...(args.provider ? { provider: args.provider } : {}) }),
+      ),
+    ];
+    createService(scope, objects, files);
+    this.registerOutputs({ kbsUrl: this.kbsUrl, caPem: this.caPem });
+  }
+}
+
+function databaseSecret(scope: ServiceScope, namespace: string, url: pulumi.Input<string>): k8s.core.v1.Secret {
+  const parts = pulumi.secret(url).apply(databaseSecrets);
+  const keys = ["POSTGRES_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"] as const;
+  const data = Object.fromEntries(keys.map((key) => [key, parts.apply((known) => known[key])]));
+  return serviceSecret(scope, "database", { name: "trustee-database", namespace }, data);
+}

@@ -1,0 +1,11 @@
+export { LEDGER_PORT, LEDGER_SECRETS, type LedgerServiceArgs, ledgerService } from "./ledger";
+export { PARTS_OF_SERVICE, type PartOfService } from "./service";
+export {
+  DATABASE_SECRETS,
+  databaseSecrets,
+  TRUSTEE_PORT,
+  TRUSTEE_SECRETS,
+  type TrusteeService,
+  type TrusteeServiceArgs,
+  trusteeService,
+} from "./trustee";
