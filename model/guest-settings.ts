@@ -31,5 +31,5 @@ export interface GuestSettings {
    */
   readonly reads?: readonly string[];
   /** Why guests let the host read their logs and run commands in them. Simulated guests only. @default they do not */
-  readonly debug?: string;
+  readonly debugGuests?: string;
 }

@@ -17,6 +17,8 @@ export const WAIVERS: readonly Waiver[] = [
   { argument: "acceptRollback", gives: "the host can roll the step's scratch disk back while it runs" },
   { argument: "allowUnsafeFormat", gives: "the file can hold code that runs when it is opened" },
   { argument: "unpinnedRunner", gives: "the runner layer may hold other packages than the pinned ones" },
+  { argument: "acceptSimulatedGuests", gives: "the key broker gives keys to guests that no hardware vouches for" },
+  { argument: "debugGuests", gives: "the host can read the guest's logs and run commands in it" },
 ];
 
 const ACKNOWLEDGED = /^acknowledge[A-Z]/;

@@ -9,9 +9,9 @@ export interface LocalPlatformArgs {
    */
   trustPrograms?: string;
   /** Why guests let the host read their logs and run commands in them. @default they do not */
-  debug?: string;
+  debugGuests?: string;
   /** How guests pull images, and what else they may read. @default as Sealflow seals them */
-  guest?: Omit<GuestSettings, "debug">;
+  guest?: Omit<GuestSettings, "debugGuests">;
 }
 
 /**
@@ -31,7 +31,7 @@ export class LocalPlatform extends pulumi.ComponentResource implements Platform 
     this.runtimeClass = "sealflow-simulated";
     this.confidential = false;
     this.trustPrograms = args.trustPrograms;
-    this.guest = { ...args.guest, ...(args.debug === undefined ? {} : { debug: args.debug }) };
+    this.guest = { ...args.guest, ...(args.debugGuests === undefined ? {} : { debugGuests: args.debugGuests }) };
     this.registerOutputs({ tee: this.tee, runtimeClass: this.runtimeClass, confidential: this.confidential });
   }
 }

@@ -33,9 +33,9 @@ export function platformProblems({ tee, confidential, guestImage, guest }: Platf
   if (tee === SIMULATED) {
     return confidential ? ["platform: simulated guests protect nothing. Set confidential: false"] : [];
   }
-  if (guest?.debug !== undefined) {
+  if (guest?.debugGuests !== undefined) {
     const remedy = "Remove it, or debug on a LocalPlatform";
-    problems.push(`platform: guest.debug opens guests of ${tee} to whoever runs the host. ${remedy}`);
+    problems.push(`platform: guest.debugGuests opens guests of ${tee} to whoever runs the host. ${remedy}`);
   }
   if (guestImage === undefined) {
     const remedy = 'Set guestImage: { defaultPolicy: "deny" } when the measured image refuses everything then';
@@ -51,7 +51,9 @@ export function platformProblems({ tee, confidential, guestImage, guest }: Platf
 export function platformWarnings({ tee, guestImage, guest, confidential }: Platform): string[] {
   const { defaultPolicy, acknowledgeStockGuestImage: reason } = guestImage ?? {};
   return [
-    ...(guest?.debug === undefined ? [] : [`guests let the host read logs and run commands in them: ${guest.debug}`]),
+    ...(guest?.debugGuests === undefined
+      ? []
+      : [`guests let the host read logs and run commands in them: ${guest.debugGuests}`]),
     ...(confidential && defaultPolicy === "stock" && reason ? [stockImageWarning(tee, reason)] : []),
   ];
 }

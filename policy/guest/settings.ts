@@ -13,13 +13,13 @@ export interface GuestBuild {
 }
 
 /** @throws PolicyError GUEST_CONFIG for a carrier that does not exist. */
-export function guestBuild({ images, debug, initdataCarrier = "kubernetes" }: GuestSettings = {}): GuestBuild {
+export function guestBuild({ images, debugGuests, initdataCarrier = "kubernetes" }: GuestSettings = {}): GuestBuild {
   if (!Object.hasOwn(INITDATA_BUDGETS, initdataCarrier)) {
     const known = Object.keys(INITDATA_BUDGETS).join(", ");
     throw new PolicyError("GUEST_CONFIG", `initdataCarrier "${initdataCarrier}": expected one of ${known}`);
   }
   const budget = INITDATA_BUDGETS[initdataCarrier];
-  return { ...(images === undefined ? {} : { images }), debug: debug !== undefined, budget };
+  return { ...(images === undefined ? {} : { images }), debug: debugGuests !== undefined, budget };
 }
 
 /** Paths that a guest reads for itself, beside its step's: a grant without them would leave it unable to start. Sorted. */

@@ -100,7 +100,7 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     guest: {
       type: "object",
       optional: true,
-      about: "How the platform's guests are set up: {initdataCarrier, images, reads, debug}. Default: none.",
+      about: "How the platform's guests are set up: {initdataCarrier, images, reads, debugGuests}. Default: none.",
     },
     relyingParty: relyingPartyField,
     relyingPartyDigest: relyingPartyDigestField,

@@ -295,8 +295,8 @@ describe("a platform of hardware", () => {
     [
       "with logs and exec",
       "debug",
-      { ...DENY, guest: { debug: "looking into it" } },
-      /guest\.debug opens guests of snp/,
+      { ...DENY, guest: { debugGuests: "looking into it" } },
+      /guest\.debugGuests opens guests of snp/,
     ],
     ["that is simulated in truth", "sample", { tee: "sample" }, /simulated guests protect nothing/],
   ])("%s is refused, before anything is registered", (_what, name, platform, message) => {
@@ -340,10 +340,10 @@ describe("a platform of hardware", () => {
   });
 
   it("on this machine debugging is allowed, told, and part of every step", async () => {
-    const env = localEnvironment("debugged", { debug: "looking for a fault" });
+    const env = localEnvironment("debugged", { debugGuests: "looking for a fault" });
     await settle(new ConfidentialPipeline("debugged", args({ environment: env })));
-    expect(named("debugged-first")?.inputs.guest).toEqual({ debug: "looking for a fault" });
-    expect(named("debugged-workload")?.inputs.guest).toEqual({ debug: "looking for a fault" });
+    expect(named("debugged-first")?.inputs.guest).toEqual({ debugGuests: "looking for a fault" });
+    expect(named("debugged-workload")?.inputs.guest).toEqual({ debugGuests: "looking for a fault" });
     expect(warnings).toContainEqual(expect.stringContaining("run commands in them: looking for a fault"));
   });
 });

@@ -150,7 +150,7 @@ const CHANGES: [string, Change][] = [
   ],
   ["a limit", step({ limits: { ...PLAN.limits, retryLimit: 5 } })],
   ["where images are pulled from", guest({ images: { mirrors: [{ prefix: "docker.io", mirrors: ["mirror.test"] }] } })],
-  ["logs and exec in the guest", guest({ debug: "looking for a fault" })],
+  ["logs and exec in the guest", guest({ debugGuests: "looking for a fault" })],
 ];
 
 describe.each(CHANGES)("after a change of %s", (what, change) => {

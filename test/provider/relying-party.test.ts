@@ -194,7 +194,7 @@ describe("a step's guest is checked before anything is done", () => {
   });
 
   it.each([
-    ["logs and exec on hardware", { debug: "looking into it" }, /logs and exec would open guests of az-snp-vtpm/],
+    ["logs and exec on hardware", { debugGuests: "looking into it" }, /logs and exec would open guests of az-snp-vtpm/],
     ["a carrier that does not exist", { initdataCarrier: "pigeon" }, /expected one of kubernetes, azure, ec2/],
     ["a proxy with a password", { images: { proxy: { https: "http://u:p@proxy:1" } } }, /initdata is public/],
     ["something to read that is no URI", { reads: ["a/b/c"] }, /a\/b\/c: expected kbs:\/\/\/repository\/type\/tag/],
@@ -203,7 +203,7 @@ describe("a step's guest is checked before anything is done", () => {
   });
 
   it("nothing is guessed while the relying party or the settings are not known", async () => {
-    expect(await failures({ relyingParty: UNKNOWN, guest: { debug: "looking into it" } })).toEqual([]);
+    expect(await failures({ relyingParty: UNKNOWN, guest: { debugGuests: "looking into it" } })).toEqual([]);
     expect(await failures({ guest: { reads: [UNKNOWN] } })).toEqual([]);
   });
 });
