@@ -32,6 +32,7 @@ const FOLDERS = [
   "policy-pack",
   "bench",
   "tools/cluster",
+  "tools/kubernetes-provider",
 ];
 const ROOT_FILES = ["index.ts"];
 const ASSETS = new Set([".rego", ".wasm", ".json", ".toml", ".yaml", ".txt", ".html", ".css", ".sql"]);

@@ -82,6 +82,12 @@ const RULES = {
     npm: ["@peculiar/x509"],
     node: "any",
   },
+  // Plays Pulumi's Kubernetes provider in tests: the engine's wire form, and requests to an API server.
+  "tools/kubernetes-provider": {
+    own: ["cli/engine", "provider/server", "untrusted/kubernetes"],
+    npm: ["@grpc/grpc-js", "google-protobuf", "@pulumi/pulumi", "@pulumi/kubernetes", "yaml"],
+    node: "any",
+  },
 };
 
 /**

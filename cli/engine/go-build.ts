@@ -54,10 +54,6 @@ export interface GoBuild {
   packages: number;
   /** Flags of `go build`. */
   flags: readonly string[];
-  /** What is built. Default: the `tool` lines of go.mod. */
-  targets?: readonly string[];
-  /** How packages are found. Default `readonly`: only what go.mod and go.sum pin. */
-  mod?: "readonly" | "vendor";
   report: Report;
 }
 
@@ -66,16 +62,16 @@ export interface GoBuild {
  * @returns why it did not work; undefined when it did
  */
 export async function buildTools(options: GoBuild): Promise<string | undefined> {
-  const { bin, module: cwd, what, packages, flags, targets = ["tool"], mod = "readonly", report } = options;
+  const { bin, module: cwd, what, packages, flags, report } = options;
   const found = await findGo(process.env.PATH);
   if ("why" in found) return found.why;
-  const env = { ...process.env, GOFLAGS: `-mod=${mod} -buildvcs=false`, GOWORK: "off" };
+  const env = { ...process.env, GOFLAGS: "-mod=readonly -buildvcs=false", GOWORK: "off" };
   const until = Date.now() + BUILD_TIMEOUT_MS;
 
   let downloads = 0;
   report("download", `fetching the Go modules of ${what}`);
   const tags = flags[0] === "-tags" ? flags.slice(0, 2) : [];
-  const download = await run(found.go, ["list", "-deps", ...tags, ...targets], {
+  const download = await run(found.go, ["list", "-deps", ...tags, "tool"], {
     cwd,
     env,
     timeoutMs: until - Date.now(),
@@ -91,7 +87,7 @@ export async function buildTools(options: GoBuild): Promise<string | undefined> 
   let compiled = 0;
   report("compile", `compiling ${what} with Go (a few minutes, once)`);
   mkdirSync(bin, { recursive: true });
-  const build = await run(found.go, ["build", "-v", ...flags, "-o", `${bin}/`, ...targets], {
+  const build = await run(found.go, ["build", "-v", ...flags, "-o", `${bin}/`, "tool"], {
     cwd,
     env,
     timeoutMs: until - Date.now(),

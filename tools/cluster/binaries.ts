@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { type EngineProgress, type OnProgress, packageRoot } from "../../cli/engine";
 import { cacheRoot, fillFolder, lockFolder } from "../../cli/engine/cache";
 import { buildTools, findGo } from "../../cli/engine/go-build";
@@ -35,12 +35,16 @@ export type Program =
   | "workflow-controller"
   | "argoexec";
 export type Programs = Readonly<Record<Program, string>>;
+/** For one download, in milliseconds. */
+const FETCH_MS = 15 * 60_000;
 type Report = (phase: EngineProgress["phase"], message: string) => void;
 
 interface Family {
   /** Folder below tools/ with go.mod and go.sum. */
   readonly module: string;
   readonly programs: readonly Program[];
+  /** Another number after a change of how it is built. */
+  readonly recipe: number;
   /** Fills `<root>/bin`. @returns why it did not work. */
   make(root: string, module: string, report: Report): Promise<string | undefined>;
 }
@@ -49,6 +53,7 @@ const FAMILIES: readonly Family[] = [
   {
     module: "kubernetes",
     programs: ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"],
+    recipe: 2,
     make: (root, module, report) => {
       const [major, minor] = KUBERNETES_VERSION.split(".");
       const stamps = { gitVersion: `v${KUBERNETES_VERSION}`, gitMajor: major, gitMinor: minor };
@@ -67,6 +72,7 @@ const FAMILIES: readonly Family[] = [
   {
     module: "etcd",
     programs: ["etcd"],
+    recipe: 2,
     make: async (root, module, report) => {
       const bin = join(root, "bin");
       const flags = ["-ldflags", "-s -w"];
@@ -76,60 +82,50 @@ const FAMILIES: readonly Family[] = [
       return why;
     },
   },
-  { module: "argo", programs: ["workflow-controller", "argoexec"], make: makeArgo },
+  { module: "argo", programs: ["workflow-controller", "argoexec"], recipe: 3, make: makeArgo },
 ];
 
+const ARGO = "github.com/argoproj/argo-workflows/v3";
+
 /**
- * Argo's archive on the module proxy lacks one file of its executor; overlay/ holds one of our own. Go lays files over
- * a vendored module only, so the module is vendored beside the result and thrown away.
+ * Argo's archive on the module proxy lacks one file of its executor. So it is built from a copy of the module, with one
+ * of our own laid in; what it depends on comes from Go's caches as usual.
  */
 async function makeArgo(root: string, module: string, report: Report): Promise<string | undefined> {
-  const source = join(root, "source");
-  mkdirSync(source);
-  for (const file of ["go.mod", "go.sum"]) copyFileSync(join(module, file), join(source, file));
-  report("download", "fetching the Go modules of Argo Workflows");
   const found = await findGo(process.env.PATH);
   if ("why" in found) return found.why;
-  const env = { ...process.env, GOFLAGS: "-mod=mod", GOWORK: "off" };
-  const vendored = await run(found.go, ["mod", "vendor"], { cwd: source, env, timeoutMs: 15 * 60_000 });
-  if (vendored.code !== 0) return `fetching the Go modules of Argo Workflows failed: ${lastWords(vendored)}`;
-  const argo = join(source, "vendor", "github.com", "argoproj", "argo-workflows", "v3");
-  const overlay = join(source, "overlay.json");
-  const replace = Object.fromEntries(
-    overlayFiles(module).map((file) => [
-      join(argo, "workflow", "executor", "osspecific", file),
-      join(module, "overlay", file),
-    ]),
-  );
-  writeFileSync(overlay, JSON.stringify({ Replace: replace }));
-  const flags = ["-overlay", overlay, "-ldflags", "-s -w"];
-  const why = await buildTools({
-    bin: join(root, "bin"),
-    module: source,
-    what: "Argo Workflows",
-    packages: 2300,
-    flags,
-    targets: ["workflow-controller", "argoexec"].map((name) => `github.com/argoproj/argo-workflows/v3/cmd/${name}`),
-    mod: "vendor",
-    report,
-  });
+  report("download", "fetching Argo Workflows");
+  const env = { ...process.env, GOFLAGS: "-mod=readonly", GOWORK: "off" };
+  const download = await run(found.go, ["mod", "download", "-json", ARGO], { cwd: module, env, timeoutMs: FETCH_MS });
+  if (download.code !== 0) return `fetching Argo Workflows failed: ${lastWords(download)}`;
+  const upstream = (JSON.parse(download.stdout) as { Dir: string }).Dir;
+  const source = join(root, "source");
+  const copy = join(source, "argo");
+  // The module cache is read-only, and so are copies of its folders.
+  const copied = await run("sh", ["-c", 'cp -r "$1" "$2" && chmod -R u+w "$2"', "sh", upstream, ensureFolder(copy)]);
+  if (copied.code !== 0) return `copying Argo Workflows failed: ${lastWords(copied)}`;
+  const patched = join(copy, basename(upstream));
+  for (const file of overlayFiles(module)) {
+    copyFileSync(join(module, "overlay", file), join(patched, "workflow", "executor", "osspecific", file));
+  }
+  const pinned = readFileSync(join(module, "go.mod"), "utf8");
+  writeFileSync(join(source, "go.mod"), `${pinned}\nreplace ${ARGO} => ${patched}\n`);
+  copyFileSync(join(module, "go.sum"), join(source, "go.sum"));
+  const flags = ["-ldflags", "-s -w"];
+  const bin = join(root, "bin");
+  const why = await buildTools({ bin, module: source, what: "Argo Workflows", packages: 2300, flags, report });
   if (why !== undefined) return why;
-  const crds = await run(
-    found.go,
-    ["list", "-mod=mod", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-workflows/v3"],
-    {
-      cwd: source,
-      env,
-    },
-  );
-  if (crds.code !== 0) return `Argo's CRDs were not found: ${lastWords(crds)}`;
-  const from = join(crds.stdout.trim(), "manifests", "base", "crds", "minimal");
-  mkdirSync(join(root, "crds"));
+  const from = join(patched, "manifests", "base", "crds", "minimal");
   for (const file of readdirSync(from).filter((name) => name.startsWith("argoproj.io_"))) {
-    copyFileSync(join(from, file), join(root, "crds", file));
+    copyFileSync(join(from, file), join(ensureFolder(join(root, "crds")), file));
   }
   rmSync(source, { recursive: true, force: true });
   return undefined;
+}
+
+function ensureFolder(folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 const overlayFiles = (module: string): string[] => {
@@ -142,7 +138,9 @@ const moduleFolder = (family: Family): string => join(packageRoot(), "tools", fa
 /** Another pin, recipe or platform is another folder. */
 function cacheFolder(family: Family, env: NodeJS.ProcessEnv): string {
   const module = moduleFolder(family);
-  const hash = createHash("sha256").update(`2\n${KUBERNETES_VERSION}\n${process.platform}-${process.arch}\n`);
+  const hash = createHash("sha256").update(
+    `${family.recipe}\n${KUBERNETES_VERSION}\n${process.platform}-${process.arch}\n`,
+  );
   const files = ["go.mod", "go.sum", ...overlayFiles(module).map((file) => join("overlay", file))];
   for (const file of files) hash.update(readFileSync(join(module, file)));
   return join(cacheRoot(env), "cluster", `${family.module}-${hash.digest("hex").slice(0, 16)}`);

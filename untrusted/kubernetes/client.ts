@@ -65,6 +65,10 @@ export class KubernetesClient {
   patch = (path: string, change: object): Promise<KubernetesObject> =>
     this.#json("PATCH", path, change, "application/merge-patch+json") as Promise<KubernetesObject>;
 
+  /** Any other request, such as an apply, a deletion or one to a subresource. @param path with its query. */
+  call = (method: string, path: string, body?: object, type?: string): Promise<unknown> =>
+    this.#json(method, path, body, type);
+
   /** Events until the server ends the watch or the signal does. @throws KubernetesError. */
   async *watch(path: string, resourceVersion: string, signal: AbortSignal): AsyncGenerator<Watched> {
     const query = `watch=1&allowWatchBookmarks=true&timeoutSeconds=${WATCH_SECONDS}&resourceVersion=${resourceVersion}`;
@@ -158,5 +162,5 @@ function refusal(path: string, status: number, content: string): KubernetesError
     // Not Kubernetes' own answer, such as a gateway's page; its beginning has to do.
   }
   const code = status === 404 ? "API_NOT_FOUND" : status >= 500 || status === 429 ? "API_UNREACHABLE" : "API_REFUSED";
-  return new KubernetesError(code, `API server, ${path.split("?")[0]}: ${message} (${status})`);
+  return new KubernetesError(code, `API server, ${path.split("?")[0]}: ${message} (${status})`, { status });
 }

@@ -12,4 +12,12 @@ export type KubernetesCode =
   | "API_REFUSED"
   | "API_NOT_FOUND"
   | "API_ANSWER";
-export class KubernetesError extends SealflowError<KubernetesCode> {}
+export class KubernetesError extends SealflowError<KubernetesCode> {
+  /** HTTP status of the server's answer, when there was one. */
+  readonly status: number | undefined;
+
+  constructor(code: KubernetesCode, message: string, options: { cause?: unknown; status?: number } = {}) {
+    super(code, message, options);
+    this.status = options.status;
+  }
+}

@@ -1,8 +1,8 @@
 // Package osspecific: how Argo's executor starts, signals and awaits the processes of a step, on Linux.
 //
 // Written for Sealflow's tests: the module archive of argo-workflows v3.7.12 that the Go module proxy serves lacks this
-// one file, so its executor does not compile from there. Only the names are upstream's; the file is laid over the
-// vendored module by tools/cluster/binaries.ts and is part of no product.
+// one file, so its executor does not compile from there. Only the names are upstream's; tools/cluster/binaries.ts
+// lays the file into a copy of the module; it is part of no product.
 package osspecific
 
 import (
