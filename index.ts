@@ -24,6 +24,7 @@ export {
   signImage,
 } from "./components/guest-config";
 export { ConfidentialPipeline, type ConfidentialPipelineArgs } from "./components/pipeline/confidential-pipeline";
+export { fromStack, type ReleaseSource, type StackRelease } from "./components/pipeline/from-stack";
 export { LocalPlatform, type LocalPlatformArgs } from "./components/platform/local-platform";
 export type { GuestImage, Platform } from "./components/platform/platform";
 export {

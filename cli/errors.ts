@@ -5,7 +5,8 @@ import { SealflowError } from "../protocol/errors";
  * PARAMETERS: the parameter file is no JSON object. CONNECTION: a public connection file is damaged. NO_RUN: no run of
  * that name. NO_LOG: no such log. NO_WORKLOAD: the local backend has no workload for the pipeline. DEPLOYMENT: Pulumi
  * failed. KEY_TEXT: neither a key nor a file that holds one. EXISTS: init would overwrite files. PREVIEW: what `diff` got
- * is not the output of `pulumi preview --json`. NO_SCHEDULE: no schedule of that name, or no slot of it to open.
+ * is not the output of `pulumi preview --json`. NO_SCHEDULE: no schedule of that name, or no slot of it to open. IMPORTS: no run of
+ * another pipeline to read from.
  */
 export type CliCode =
   | "USAGE"
@@ -19,5 +20,6 @@ export type CliCode =
   | "KEY_TEXT"
   | "EXISTS"
   | "PREVIEW"
-  | "NO_SCHEDULE";
+  | "NO_SCHEDULE"
+  | "IMPORTS";
 export class CliError extends SealflowError<CliCode> {}

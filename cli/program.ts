@@ -82,6 +82,10 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
   choice(add("run", "open a run and carry it out; needs the public connection file and your run key only"))
     .option("--params <file>", 'parameters: a JSON file {"<step>": {…}}')
     .option(
+      "--from <input=folder...>",
+      "run folder of the other pipeline that an input is read from; default: its newest run",
+    )
+    .option(
       "--resume [run]",
       "go on with an open run, or follow it again: only what is missing is run; default: the newest",
     )

@@ -26,6 +26,8 @@ export class PipelineKeys extends pulumi.CustomResource {
   declare readonly ns: pulumi.Output<string>;
   /** Ed25519, base64url; `verify` takes it from here. */
   declare readonly ownerPublicKey: pulumi.Output<string>;
+  /** X25519, base64url: list it as a recipient in another pipeline to let this one read its releases. */
+  declare readonly recipientKey: pulumi.Output<string>;
   declare readonly stackUuid: pulumi.Output<string>;
   /** A secret; empty when the source is not `state`. */
   declare readonly root: pulumi.Output<string>;
@@ -35,7 +37,7 @@ export class PipelineKeys extends pulumi.CustomResource {
 
   constructor(name: string, args: PipelineKeysArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = { fingerprint: undefined, generation: undefined, pipelineUid: undefined, ns: undefined };
-    const more = { ownerPublicKey: undefined, stackUuid: undefined, root: undefined };
+    const more = { ownerPublicKey: undefined, recipientKey: undefined, stackUuid: undefined, root: undefined };
     const inputs = { ...args, stack: args.stack ?? pulumi.getStack() };
     super("sealflow:index:PipelineKeys", name, { ...outputs, ...more, ...inputs }, opts);
     this.reference = keysReference(this, args.source);

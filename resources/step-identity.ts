@@ -81,6 +81,9 @@ export class StepIdentity extends pulumi.CustomResource {
     const { programId, identity, bundle, publicKey, parameterKey } = this;
     const derived = { programId, identity, bundle, publicKey, parameterKey };
     const given = { inputs, outputs: files, limits, exitClass, ...(when ? { when } : {}), ...waivers };
-    this.entry = pulumi.output(derived).apply((facts): Record<string, unknown> => ({ ...facts, ...given }));
+    // Inputs from other stacks are known only when those are.
+    this.entry = pulumi
+      .all([derived, given])
+      .apply(([facts, rest]): Record<string, unknown> => ({ ...facts, ...rest }));
   }
 }

@@ -4,6 +4,7 @@ import { EXIT } from "../exit-codes";
 import type { Backend } from "../run/backend";
 import { chooseBackend } from "../run/choose";
 import { executeRun } from "../run/execute";
+import { parseFolders } from "../run/imports";
 import type { RunSummary } from "../run/summary";
 import { withLedger } from "../support/ledger";
 import { type Choice, choosePipeline } from "../support/pipelines";
@@ -12,6 +13,8 @@ import { shortRun } from "../support/runs";
 export interface RunOptions extends Choice {
   readonly params?: string;
   readonly resume?: string | true;
+  /** `<input>=<run folder>` each. */
+  readonly from?: readonly string[];
   readonly backend?: string;
 }
 
@@ -21,7 +24,11 @@ export async function run(context: Context, options: RunOptions, local: Backend)
   const backend = chooseBackend(deployed.connection, options.backend, local);
   const params = options.params === undefined ? undefined : path.resolve(context.io.cwd, options.params);
   return withLedger(context, deployed, async (session) => {
-    const summary = await executeRun(context, deployed, session, backend, { params, resume: options.resume });
+    const summary = await executeRun(context, deployed, session, backend, {
+      params,
+      resume: options.resume,
+      from: parseFolders(options.from, context.io.cwd),
+    });
     context.result(summary, runLines(summary));
     if (summary.detached && summary.state === "open") return EXIT.interrupted;
     return summary.state === "succeeded" ? EXIT.ok : EXIT.run;

@@ -10,6 +10,7 @@ import type { LedgerSession } from "../support/ledger";
 import { type Deployed, versionOf } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
 import type { Backend, Refused } from "./backend";
+import { type Folders, pinImports } from "./imports";
 import { orderedSteps } from "./order";
 import { runParameters } from "./parameters";
 import { type Progress, progressOn } from "./progress";
@@ -20,6 +21,8 @@ export interface ExecuteOptions {
   readonly params?: string | undefined;
   /** Id or first digits of an open run to go on with; true: the newest open one. */
   readonly resume?: string | true | undefined;
+  /** Run folders of other pipelines whose releases are read. */
+  readonly from?: Folders | undefined;
   /** Text that opens the run instead of a request signed here: a slot of a schedule. */
   readonly opening?: string | undefined;
 }
@@ -76,7 +79,7 @@ async function openOrResume(
   deployed: Deployed,
   descriptor: Descriptor,
   session: LedgerSession,
-  { params, resume, opening }: ExecuteOptions,
+  { params, resume, from = new Map(), opening }: ExecuteOptions,
 ): Promise<Started> {
   if (resume !== undefined) return resumable(deployed, session, resume);
   if (opening !== undefined) {
@@ -89,6 +92,7 @@ async function openOrResume(
     descriptor,
     runKey: session.runKey,
     parameters: runParameters(context.home, deployed.connection, params),
+    imports: await pinImports(context, session, descriptor, from),
     head: session.head.token,
     now: context.io.now(),
     random: randomBytes(32),

@@ -4,6 +4,7 @@ import { compilePlan, type FileDataset, type Plan, problemText, validateSpec } f
 import { SealedDataset } from "../../resources/sealed-dataset";
 import { platformProblems } from "../platform/platform";
 import type { ConfidentialPipelineArgs } from "./confidential-pipeline";
+import { StackRelease } from "./from-stack";
 
 /** Raw 32-byte key in base64url. */
 const KEY = /^[A-Za-z0-9_-]{43}$/;
@@ -44,7 +45,14 @@ function inputProblems(plan: Plan, { inputs = {}, keys }: ConfidentialPipelineAr
       if (!keys) {
         problems.push(`inputs.${name}: a SealedDataset is sealed with a pipeline's keys. Pass those as keys, too`);
       }
-    } else if (!isFile(given)) problems.push(`inputs.${name}: expected dataset.file("…") or a SealedDataset`);
+    } else if (given instanceof StackRelease) {
+      if (plan.schedules.length > 0) {
+        problems.push(
+          `inputs.${name}: a schedule's slot cannot pin a run of ${given.stack}. Remove the schedules, or read a dataset`,
+        );
+      }
+    } else if (!isFile(given))
+      problems.push(`inputs.${name}: expected dataset.file("…"), a SealedDataset or fromStack(…)`);
   }
   return problems;
 }

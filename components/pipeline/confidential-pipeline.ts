@@ -8,13 +8,14 @@ import type { Environment } from "../environment";
 import { childOf } from "../options";
 import { platformWarnings } from "../platform/platform";
 import { checkPlan } from "./check";
+import type { StackRelease } from "./from-stack";
 import { createIdentities, createVersion, type Scope, sealDatasets, sealImages } from "./parts";
 
 export interface ConfidentialPipelineArgs {
   /** `pipeline(…).toJSON()`, or the same from a file. */
   spec: PipelineSpec;
-  /** Pipeline input to its content. @default none */
-  inputs?: Record<string, FileDataset | SealedDataset>;
+  /** Pipeline input to its content, or to another stack's release: `fromStack(…)`. @default none */
+  inputs?: Record<string, FileDataset | SealedDataset | StackRelease>;
   environment: Environment;
   /** @default new ones, with the root secret in Pulumi's encrypted state */
   keys?: PipelineKeys;
@@ -40,6 +41,10 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
   readonly pipelineUid: pulumi.Output<string>;
   /** `verify` takes it from here. */
   readonly ownerPublicKey: pulumi.Output<string>;
+  /** Ed25519 key of the ledger that has it; `verify` and other stacks' `fromStack` take it from here. */
+  readonly ledgerKey: pulumi.Output<string>;
+  /** X25519 key of this pipeline as a recipient: another one that lists it lets this one read its releases. */
+  readonly recipientKey: pulumi.Output<string>;
   /** Digest of the registered version. */
   readonly version: pulumi.Output<string>;
   /** Step to the initdata digest that attestation reports. */
@@ -67,6 +72,8 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
 
     this.pipelineUid = keys.pipelineUid;
     this.ownerPublicKey = keys.ownerPublicKey;
+    this.ledgerKey = version.ledgerKey;
+    this.recipientKey = keys.recipientKey;
     this.version = version.digest;
     this.identities = pulumi.output(
       Object.fromEntries(Object.entries(identities).map(([step, { identity }]) => [step, identity])),
@@ -76,6 +83,8 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     this.registerOutputs({
       pipelineUid: this.pipelineUid,
       ownerPublicKey: this.ownerPublicKey,
+      ledgerKey: this.ledgerKey,
+      recipientKey: this.recipientKey,
       version: this.version,
       identities: this.identities,
       connectionFile: this.connectionFile,

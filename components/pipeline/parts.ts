@@ -1,7 +1,7 @@
 /** The resources of one pipeline, kind by kind. They render and wire; nothing is computed that is secret. */
 import * as path from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
-import type { GuestSettings, ImageSource, Plan, PlanStep } from "../../model";
+import type { FileDataset, GuestSettings, ImageSource, Plan, PlanStep } from "../../model";
 import type { KeysReference } from "../../resources/keys-reference";
 import { PipelineVersion } from "../../resources/pipeline-version";
 import type { AtRelyingParty } from "../../resources/relying-party-reference";
@@ -10,6 +10,7 @@ import { SealedImage } from "../../resources/sealed-image";
 import { StepIdentity } from "../../resources/step-identity";
 import { childOf } from "../options";
 import type { ConfidentialPipelineArgs } from "./confidential-pipeline";
+import { StackRelease } from "./from-stack";
 
 export interface Scope {
   readonly name: string;
@@ -23,8 +24,9 @@ export interface Scope {
 
 /** One for each pipeline input; a dataset that the program sealed itself is taken as it is. */
 export function sealDatasets({ name, args, plan, keys, parent, at }: Scope): Record<string, SealedDataset> {
-  const sealed = plan.inputs.map(({ name: input, format }) => {
-    const source = args.inputs?.[input];
+  const own = plan.inputs.filter(({ name: input }) => !(args.inputs?.[input] instanceof StackRelease));
+  const sealed = own.map(({ name: input, format }) => {
+    const source = args.inputs?.[input] as FileDataset | SealedDataset | undefined;
     if (source instanceof SealedDataset || source === undefined) return [input, source];
     const objects = args.deleteObjects ? { deleteObjects: true } : {};
     const inputs = { keys, id: input, format, source, ...objects, ...at };
@@ -77,7 +79,7 @@ export function createIdentities(
         step: step.name,
         command: [...step.command],
         ...(Object.keys(step.env).length > 0 ? { env: { ...step.env } } : {}),
-        inputs: step.inputs,
+        inputs: withReleases(step, args),
         outputs: step.outputs,
         limits: step.limits,
         image: image.facts,
@@ -101,6 +103,18 @@ export function guestOf({ environment }: ConfidentialPipelineArgs): { guest?: Gu
   return Object.keys(guest).length > 0 ? { guest } : {};
 }
 
+/** Inputs as the program has them; another stack's release takes the place of a dataset. */
+function withReleases(step: PlanStep, { inputs: given = {} }: ConfidentialPipelineArgs): Record<string, object> {
+  const sources = Object.entries(step.inputs).map(([input, { dataset, ...rest }]) => {
+    const from = dataset === undefined ? undefined : given[dataset];
+    if (!(from instanceof StackRelease)) return [input, dataset === undefined ? rest : { dataset, ...rest }];
+    const { pipelineUid, ownerPublicKey, ledgerKey } = from.source;
+    const imported = { input: dataset, pipelineUid, ownerPublicKey, ledgerKey, release: from.release };
+    return [input, { imported, ...rest }];
+  });
+  return Object.fromEntries(sources);
+}
+
 /** Defaults stay out of the state. */
 function optional({ releases, when, egress, exitClass, trustProgram, acceptRollback }: PlanStep) {
   return {
@@ -114,7 +128,7 @@ function optional({ releases, when, egress, exitClass, trustProgram, acceptRollb
 }
 
 function readDatasets(step: PlanStep, datasets: Record<string, SealedDataset>) {
-  const read = Object.values(step.inputs).flatMap(({ dataset }) => dataset ?? []);
+  const read = Object.values(step.inputs).flatMap(({ dataset }) => (dataset && datasets[dataset] ? dataset : []));
   if (read.length === 0) return {};
   return { datasets: Object.fromEntries(read.map((input) => [input, datasets[input]?.datasetId ?? input])) };
 }

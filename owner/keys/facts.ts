@@ -2,10 +2,12 @@
 import { rawPublic } from "../../protocol/crypto";
 import {
   fingerprint,
+  importSeed,
   namespaceOf,
   ownerKey,
   ownerReleaseKey,
   pipelineUid,
+  publicOf,
   type Root,
   runKey,
 } from "../../protocol/keys";
@@ -21,6 +23,8 @@ export interface PublicFacts {
   readonly ownerPublicKey: string;
   /** Raw Ed25519 of the run key. */
   readonly runKey: string;
+  /** Raw X25519: this pipeline as a recipient of other pipelines' releases. */
+  readonly recipientKey: string;
   /** Raw X25519: recipient `owner` of every release. */
   readonly releaseKey: string;
 }
@@ -29,15 +33,17 @@ export interface PublicFacts {
 export function publicFacts(root: Root, stackUuid: string, name: string): PublicFacts {
   const print = fingerprint(root);
   const ownerPublicKey = rawPublic(ownerKey(root));
+  const uid = pipelineUid(ownerPublicKey, stackUuid, name);
   return {
     fingerprint: print,
     generation: root.generation,
     ns: namespaceOf(print),
-    pipelineUid: pipelineUid(ownerPublicKey, stackUuid, name),
+    pipelineUid: uid,
     stackUuid,
     name,
     ownerPublicKey,
     runKey: rawPublic(runKey(root)),
+    recipientKey: publicOf("X25519", importSeed(root, uid)),
     releaseKey: rawPublic(ownerReleaseKey(root)),
   };
 }

@@ -16,6 +16,8 @@ import {
   type RunRequest,
   readToken,
   runRequest,
+  type UploadRequest,
+  uploadRequest,
 } from "../../protocol/messages";
 import { runIdOf } from "../../protocol/opening";
 import { parse } from "../../protocol/shape";
@@ -109,6 +111,32 @@ export async function signReadToken(
     nonce: base64url(random),
   };
   return signJws("sealflow-read+jwt", parse(readToken, content, "read token"), key);
+}
+
+export interface ImportUploadOptions {
+  readonly pipelineUid: string;
+  readonly ownerPublicKey: string;
+  /** Of the ciphertext. */
+  readonly object: { readonly digest: string; readonly size: number };
+  readonly now: Date;
+  /** 32 fresh bytes. */
+  readonly random: Uint8Array;
+}
+
+/** For `POST /v1/objects`: the ciphertext of an imported release goes where the pipeline's guests can read it. */
+export async function signImportUpload(options: ImportUploadOptions, runKey: KeyObject): Promise<string> {
+  const { pipelineUid, ownerPublicKey, object, now, random } = options;
+  const content: UploadRequest = {
+    v: 1,
+    ownerPublicKey,
+    by: rawPublic(runKey),
+    pipelineUid,
+    action: "put",
+    ...object,
+    issuedAt: seconds(now),
+    nonce: base64url(random),
+  };
+  return signJws("sealflow-upload+jwt", parse(uploadRequest, content, "upload request"), runKey);
 }
 
 export interface CancelOptions {

@@ -4,7 +4,7 @@ import { jcs } from "../../protocol/canonical";
 import { publicKey } from "../../protocol/crypto";
 import { ProtocolError } from "../../protocol/errors";
 import { verifyJws } from "../../protocol/jws";
-import { EMPTY_ROOT, leafHash, type NodeSource, nodeHash, subtreeRoot } from "../../protocol/merkle";
+import { EMPTY_ROOT, inclusionProof, leafHash, type NodeSource, nodeHash, subtreeRoot } from "../../protocol/merkle";
 import { type Head, head, type LogEntry, logEntry } from "../../protocol/messages";
 import { hex32 } from "../../protocol/messages/common";
 import { object, parse, text } from "../../protocol/shape";
@@ -59,6 +59,12 @@ export class Log {
     if (size === 0) return hex(EMPTY_ROOT);
     const nodes: NodeSource = (level, index) => this.levels[level]?.[index] as Uint8Array;
     return hex(await subtreeRoot(nodes, 0, size));
+  }
+
+  /** Audit path of an entry to the root of this log. */
+  inclusion(seq: number): Promise<string[]> {
+    const nodes: NodeSource = (level, index) => this.levels[level]?.[index] as Uint8Array;
+    return inclusionProof(nodes, seq, this.size);
   }
 
   /** Why this log does not extend that head, or undefined when it does. */

@@ -34,6 +34,7 @@ export interface VerifiedFolder {
   readonly report: Report;
   readonly counted: readonly VerifiedCommit[];
   readonly failed: readonly VerifiedCommit[];
+  readonly log: Log;
 }
 
 /** @throws RunFolderError FOLDER_MISSING, ProtocolError KEY for a malformed key; bad content is in the report. */
@@ -92,7 +93,7 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
     released,
     problems: findings.list,
   };
-  return { report, counted, failed };
+  return { report, counted, failed, log };
 }
 
 async function checkPin(log: Log, pinned: PinnedHead | undefined, findings: Findings): Promise<void> {

@@ -26,6 +26,7 @@ interface Outputs {
   pipelineUid: string;
   ns: string;
   ownerPublicKey: string;
+  recipientKey?: string;
   stackUuid: string;
   root: string;
   keyFiles: boolean;
@@ -75,6 +76,7 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
     pipelineUid: { type: "string", stable: true, about: "Self-certifying id of the pipeline, 64 hex digits." },
     ns: { type: "string", about: "Namespace of the root in the key broker." },
     ownerPublicKey: { type: "string", stable: true, about: "Ed25519 key that signs bundles and versions, base64url." },
+    recipientKey: { type: "string", about: "X25519 key of this pipeline as a recipient of other pipelines' releases." },
     stackUuid: { type: "string", stable: true, about: "Random id of this deployment, 32 hex digits." },
     root: {
       type: "string",
@@ -127,6 +129,7 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
       pipelineUid: facts.pipelineUid,
       ns: facts.ns,
       ownerPublicKey: facts.ownerPublicKey,
+      recipientKey: facts.recipientKey,
       stackUuid: facts.stackUuid,
       root: external ? "" : formatRoot(root),
       keyFiles: inputs.keyFiles === true,
@@ -148,8 +151,8 @@ export const pipelineKeys: Definition<Inputs, Outputs> = {
   /** With the root at hand everything that a rotation changes is known; else it is shown as unknown. */
   preview(old, inputs) {
     const { generation = old.outputs.generation } = inputs;
-    const { fingerprint, ns, root } = old.outputs;
-    if (generation === old.outputs.generation) return { fingerprint, generation, ns, root };
+    const { fingerprint, ns, root, recipientKey = "" } = old.outputs;
+    if (generation === old.outputs.generation) return { fingerprint, generation, ns, root, recipientKey };
     if (root === "") return { generation };
     return rotated(old.outputs, { ...parseRoot(root, "root secret in the stack's state"), generation });
   },
@@ -179,8 +182,8 @@ const NO_BACKUP =
 
 /** What another generation of the same secret changes. */
 function rotated({ stackUuid, pipeline, root: text }: Outputs, root: Root) {
-  const { fingerprint, generation, ns } = publicFacts(root, stackUuid, pipeline);
-  return { fingerprint, generation, ns, root: text === "" ? "" : formatRoot(root) };
+  const { fingerprint, generation, ns, recipientKey } = publicFacts(root, stackUuid, pipeline);
+  return { fingerprint, generation, ns, recipientKey, root: text === "" ? "" : formatRoot(root) };
 }
 
 function generationProblems(generation: number | undefined, before = 1): Failure[] {

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import { jwsDigest, peekJws } from "../../protocol/jws";
 import { claim } from "../../protocol/messages";
+import { runIdOf, slotToken } from "../../protocol/opening";
 import { createLedger, type LedgerOptions } from "../../relying-party/ledger";
 import { caller } from "../support/ledger-caller";
 import { createWorld, nextVersion, type StepPlan, type World } from "../support/ledger-world";
@@ -34,6 +35,7 @@ const WEIGHTS: Record<Action["kind"], number> = {
   claim: 30,
   commit: 30,
   open: 10,
+  slot: 8,
   reclaim: 6,
   pass: 5,
   register: 4,
@@ -43,8 +45,18 @@ const WEIGHTS: Record<Action["kind"], number> = {
 };
 
 const SPECS: readonly Spec[] = [
-  { steps: { a: step(1, 1), b: step(1, 0, "a") }, runSeconds: 3 },
+  { steps: { a: step(1, 1), b: step(1, 0, "a") }, runSeconds: 3, slots: { every: 2, late: 2 } },
   { steps: { a: step(3, 1), b: step(1, 1, "a") }, runSeconds: 3 },
+  {
+    steps: {
+      a: { ...step(1, 1), declassifies: true },
+      b: { ...step(2, 0), when: { from: "a", equals: true } },
+      c: { ...step(1, 1, "a"), when: { from: "a", equals: false } },
+      d: step(1, 0, "b"),
+    },
+    runSeconds: 4,
+    slots: { every: 2, late: 2 },
+  },
   { steps: { a: step(1, 0), b: step(2, 1, "a"), c: step(1, 0, "a"), d: step(1, 2, "b", "c") }, runSeconds: 4 },
 ];
 
@@ -95,15 +107,18 @@ export async function createDriver(dir: string, database: Pick<LedgerOptions, "p
   return {
     play: async (history) => {
       const spec = SPECS[history.spec] as Spec;
+      // The model's time begins at a slot.
+      pass((60 - (now() % 60)) % 60);
       const world = await createWorld({
         ledgerKey: ledger.ledgerKey,
         steps: plansOf(spec),
         runSeconds: spec.runSeconds * SCALE,
+        ...(spec.slots ? { schedules: { tick: "* * * * *" }, lateSeconds: spec.slots.late * SCALE } : {}),
         now,
       });
       const call = caller(ledger);
       await call.deploy(world);
-      await new Player(spec, call, world, pass, () => ledger.sweep()).play(history.turns);
+      await new Player(spec, call, world, { pass, base: now() }, () => ledger.sweep()).play(history.turns);
     },
     close: () => ledger.close(),
   };
@@ -111,9 +126,11 @@ export async function createDriver(dir: string, database: Pick<LedgerOptions, "p
 
 const plansOf = (spec: Spec): Record<string, StepPlan> =>
   Object.fromEntries(
-    Object.entries(spec.steps).map(([name, { after, shards, retryLimit }]) => [
+    Object.entries(spec.steps).map(([name, { after, shards, retryLimit, declassifies, when }]) => [
       name,
       {
+        ...(declassifies ? { declassify: ["data"] } : {}),
+        ...(when ? { when: { from: `${when.from}.data`, equals: when.equals } } : {}),
         inputs: Object.fromEntries(after.map((from) => [from, { from: `${from}.data`, collect: true as const }])),
         outputs: { data: "json" as const },
         shards,
@@ -144,7 +161,7 @@ class Player {
     private readonly spec: Spec,
     private readonly call: Call,
     world: World,
-    private readonly pass: (seconds: number) => void,
+    private readonly clock: { readonly pass: (seconds: number) => void; readonly base: number },
     private readonly sweep: () => Promise<void>,
   ) {
     this.#worlds = [world];
@@ -205,6 +222,11 @@ class Player {
         const send = async () => stateOf(await call.post("/v1/runs", token));
         return { action: { ...action, id: run }, send };
       }
+      case "slot": {
+        const token = slotToken(newest.schedules.tick as string, this.clock.base + action.slot * SCALE);
+        const send = async () => stateOf(await call.post("/v1/runs", token));
+        return { action: { ...action, id: runIdOf(token) }, send };
+      }
       case "claim": {
         const { token } = await newest.claim(action.step, action.hint);
         return { action, send: () => this.#claim(token) };
@@ -235,7 +257,7 @@ class Player {
         return {
           action,
           send: async () => {
-            this.pass(action.seconds * SCALE);
+            this.clock.pass(action.seconds * SCALE);
             return { status: "ok" };
           },
         };
@@ -266,7 +288,8 @@ class Player {
   /** The same end of the same attempt is the same bytes. */
   async #commitToken(action: Extract<Action, { kind: "commit" }>): Promise<string> {
     const held = this.#held.get(nameOf(action)) as Held;
-    const known = held.commits.get(action.outcome);
+    const end = `${action.outcome} ${action.bit}`;
+    const known = held.commits.get(end);
     if (known) return known;
     const run = this.#state.runs.find((r) => r.id === action.run) as Run;
     const { outcome } = action;
@@ -274,9 +297,9 @@ class Player {
       action.step,
       held.go,
       outcome === "ok" ? held.outputs : {},
-      { outcome },
+      { outcome, ...(action.bit === undefined ? {} : { bits: { data: action.bit } }) },
     );
-    held.commits.set(outcome, made);
+    held.commits.set(end, made);
     return made;
   }
 

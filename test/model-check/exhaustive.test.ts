@@ -10,6 +10,8 @@ import {
   type State,
   start,
   stepCommitted,
+  stepDone,
+  before as stepsBefore,
   versionState,
 } from "./model";
 
@@ -47,9 +49,15 @@ function check(what: string, problem: string | undefined, state: State): void {
 }
 
 function invariants(spec: Spec, state: State): string | undefined {
+  const slots = state.runs.flatMap(({ slot }) => (slot === undefined ? [] : [slot]));
+  if (new Set(slots).size !== slots.length) return "a slot opened two runs";
+  for (const { slot, openedAt } of state.runs) {
+    if (slot !== undefined && (openedAt < slot || openedAt > slot + (spec.slots?.late ?? 0)))
+      return "a slot out of its time";
+  }
   for (const run of state.runs) {
-    const all = Object.keys(spec.steps).every((step) => stepCommitted(spec, run, step));
-    if (all !== (run.state === "succeeded")) return "a run succeeds exactly when every shard is committed";
+    const all = Object.keys(spec.steps).every((step) => stepDone(spec, run, step));
+    if (all !== (run.state === "succeeded")) return "a run succeeds exactly when every shard is committed or skipped";
     if (run.secret && ["cancelled", "closed"].includes(run.state)) return "the secret outlives the run";
     for (const [name, shards] of Object.entries(run.steps)) {
       const step = spec.steps[name] as Spec["steps"][string];
@@ -60,7 +68,11 @@ function invariants(spec: Spec, state: State): string | undefined {
         if (counted !== (shard.committed === null ? 0 : 1)) return "not exactly one counted commit";
       }
       const started = shards.length > 0;
-      if (started && step.after.some((p) => !stepCommitted(spec, run, p))) return "granted before its producers ended";
+      if (started && stepsBefore(step).some((p) => !stepCommitted(spec, run, p)))
+        return "granted before its producers ended";
+      if (started && run.skipped.includes(name)) return "a skipped step was granted";
+      const bit = step.when && run.steps[step.when.from]?.[0]?.attempts.find((a) => a.end === "ok")?.bit;
+      if (started && step.when && bit !== step.when.equals) return "granted against its condition";
     }
   }
   return undefined;
@@ -74,6 +86,7 @@ function transition(before: State, action: Action, answer: Answer, after: State)
     const was = runState(before, run);
     if (FINAL.has(was) && runState(after, then) !== was) return `a run that was ${was} became ${runState(after, then)}`;
     if (!run.secret && then.secret) return "a deleted secret came back";
+    if (run.skipped.some((step) => !then.skipped.includes(step))) return "a skipped step came back";
     for (const [step, shards] of Object.entries(run.steps)) {
       for (const [i, shard] of shards.entries()) {
         const later = then.steps[step]?.[i];
@@ -122,7 +135,8 @@ function finish(spec: Spec, state: State, run: string, step: string, shard: numb
     if (found && found.committed !== null) return now;
     const out = found?.attempts.findIndex((a) => a.end === null) ?? -1;
     if (out >= 0) {
-      now = apply(spec, now, { kind: "commit", run, step, shard, attempt: out + 1, outcome: "ok" }).state;
+      const bit = spec.steps[step]?.declassifies ? { bit: true } : {};
+      now = apply(spec, now, { kind: "commit", run, step, shard, attempt: out + 1, outcome: "ok", ...bit }).state;
       continue;
     }
     const { state: after, answer } = apply(spec, now, { kind: "claim", step, hint: run });
@@ -154,6 +168,31 @@ describe("in every order of events", () => {
       "a fan-out of two shards, collected",
       { steps: { a: one(2, 0), b: one(1, 0, ["a"]) }, runSeconds: 2 },
       { runs: 1, versions: 1, seconds: 2, drain: 1 },
+    ],
+    [
+      "a condition, with a twin that would decide otherwise",
+      {
+        steps: { a: { ...one(1, 1), declassifies: true }, b: { ...one(1, 0), when: { from: "a", equals: true } } },
+        runSeconds: 1,
+      },
+      { runs: 1, versions: 1, seconds: 1, drain: 1 },
+    ],
+    [
+      "a condition, and a step behind the one that has it",
+      {
+        steps: {
+          a: { ...one(1, 0), declassifies: true },
+          b: { ...one(1, 0), when: { from: "a", equals: false } },
+          c: one(1, 0, ["b"]),
+        },
+        runSeconds: 1,
+      },
+      { runs: 1, versions: 1, seconds: 1, drain: 1 },
+    ],
+    [
+      "slots of a schedule, in their time and out of it",
+      { steps: { a: one(1, 0) }, runSeconds: 1, slots: { every: 1, late: 1 } },
+      { runs: 2, versions: 1, seconds: 2, drain: 1 },
     ],
     [
       "a diamond",

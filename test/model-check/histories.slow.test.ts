@@ -2,7 +2,10 @@ import { postgres, sqlite } from "../support/ledger-engines";
 import { type PostgresServer, postgresMissing, startPostgres } from "../support/postgres";
 import { checkHistories } from "./check";
 
-checkHistories(sqlite, 1000);
+/** `SEALFLOW_HISTORIES=5000 npm test -- test/model-check`: more of them. */
+const runs = Number(process.env.SEALFLOW_HISTORIES ?? 1000);
+
+checkHistories(sqlite, runs);
 
 const missing = postgresMissing();
 let server: PostgresServer;
@@ -14,6 +17,6 @@ afterAll(() => server?.stop());
 (missing ? describe.skip : describe)(`PostgreSQL${missing ? ` (${missing})` : ""}`, () => {
   checkHistories(
     postgres(() => server.database()),
-    200,
+    Math.ceil(runs / 5),
   );
 });

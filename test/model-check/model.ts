@@ -10,12 +10,18 @@ export interface StepSpec {
   readonly after: readonly string[];
   readonly shards: number;
   readonly retryLimit: number;
+  /** Commits carry a bit that everybody learns. Has one shard. */
+  readonly declassifies?: true;
+  /** Runs only when that step's bit is this. */
+  readonly when?: { readonly from: string; readonly equals: boolean };
 }
 
 export interface Spec {
   readonly steps: Readonly<Record<string, StepSpec>>;
   /** Seconds from the opening of a run to its expiry. */
   readonly runSeconds: number;
+  /** Every version lists a schedule with a slot at each multiple of `every`, open for `late` seconds. */
+  readonly slots?: { readonly every: number; readonly late: number };
 }
 
 export type RunState = "open" | "succeeded" | "failed" | "cancelled" | "expired" | "closed";
@@ -23,6 +29,8 @@ export type RunState = "open" | "succeeded" | "failed" | "cancelled" | "expired"
 export interface Attempt {
   /** How it was reported to end, if it was and that was recorded. */
   end: "ok" | "failed" | null;
+  /** Of an attempt that ended "ok" and declassifies. */
+  bit?: boolean;
 }
 
 export interface Shard {
@@ -45,6 +53,10 @@ export interface Run {
   readonly steps: Record<string, Shard[]>;
   /** Whether the run secret still exists. */
   secret: boolean;
+  /** Steps that a committed bit lets nobody run any more. */
+  skipped: string[];
+  /** The slot that opened it. */
+  readonly slot?: number;
 }
 
 export interface Version {
@@ -64,10 +76,12 @@ export interface State {
 export type Action =
   | { readonly kind: "register"; readonly drain: number }
   | { readonly kind: "open"; readonly version: number; readonly id: string }
+  /** Anybody asks for a slot of the schedule. */
+  | { readonly kind: "slot"; readonly slot: number; readonly id: string }
   | { readonly kind: "claim"; readonly step: string; readonly hint: string | null }
   /** The same bytes as the claim that was granted this attempt. */
   | ({ readonly kind: "reclaim" } & Place)
-  | ({ readonly kind: "commit"; readonly outcome: "ok" | "failed" } & Place)
+  | ({ readonly kind: "commit"; readonly outcome: "ok" | "failed"; readonly bit?: boolean } & Place)
   | { readonly kind: "cancel"; readonly run: string }
   /** null: the pipeline, for good. */
   | { readonly kind: "revoke"; readonly version: number | null }
@@ -109,6 +123,24 @@ const usable = (state: State, run: Run): boolean =>
 export const stepCommitted = (spec: Spec, run: Run, step: string): boolean =>
   (run.steps[step] ?? []).filter((s) => s.committed !== null).length === spec.steps[step]?.shards;
 
+/** Steps that must be committed before a step. */
+export const before = ({ after, when }: StepSpec): string[] => (when ? [...after, when.from] : [...after]);
+
+export const stepDone = (spec: Spec, run: Run, step: string): boolean =>
+  run.skipped.includes(step) || stepCommitted(spec, run, step);
+
+/** A step is skipped when its condition does not hold, or one that it waits for is skipped. */
+function skip(spec: Spec, run: Run, decider: string, bit: boolean): void {
+  const off = new Set(run.skipped);
+  const all = Object.entries(spec.steps);
+  for (const [name, { when }] of all) if (when?.from === decider && when.equals !== bit) off.add(name);
+  for (let size = -1; size !== off.size; ) {
+    size = off.size;
+    for (const [name, step] of all) if (before(step).some((b) => off.has(b))) off.add(name);
+  }
+  run.skipped = [...off].sort();
+}
+
 export function apply(spec: Spec, before: State, action: Action): { state: State; answer: Answer } {
   // Faster than structuredClone by far, and the state is plain data.
   const state: State = JSON.parse(JSON.stringify(before));
@@ -121,12 +153,14 @@ function act(spec: Spec, state: State, action: Action): Answer {
       return register(state, action.drain);
     case "open":
       return open(spec, state, action.version, action.id);
+    case "slot":
+      return openSlot(spec, state, action.slot, action.id);
     case "claim":
       return claim(spec, state, action.step, action.hint);
     case "reclaim":
       return reclaim(state, action);
     case "commit":
-      return commit(spec, state, action, action.outcome);
+      return commit(spec, state, action, action.outcome, action.bit);
     case "cancel":
       return cancel(state, action.run);
     case "revoke":
@@ -158,9 +192,36 @@ function open(spec: Spec, state: State, version: number, id: string): Answer {
   if (v === "revoked") return { status: "error", code: "REVOKED" };
   if (state.destroyed) return { status: "error", code: "PIPELINE_CLOSED" };
   if (v !== "open") return { status: "error", code: "VERSION_CLOSED" };
+  return begin(spec, state, version, id);
+}
+
+/** Of the newest version; once, whoever asks; in its time by the ledger's clock. */
+function openSlot(spec: Spec, state: State, slot: number, id: string): Answer {
+  const known = state.runs.find((r) => r.slot === slot);
+  if (known) return { status: runState(state, known) };
+  const version = state.versions.length - 1;
+  if (state.versions[version]?.revoked) return { status: "error", code: "REVOKED" };
+  if (state.destroyed) return { status: "error", code: "PIPELINE_CLOSED" };
+  const { late = 0 } = spec.slots ?? {};
+  if (state.now < slot || state.now > slot + late) return { status: "error", code: "SLOT_TIME" };
+  return begin(spec, state, version, id, slot);
+}
+
+function begin(spec: Spec, state: State, version: number, id: string, slot?: number): Answer {
   const steps = Object.fromEntries(Object.keys(spec.steps).map((step) => [step, []]));
   const expiresAt = state.now + spec.runSeconds;
-  state.runs.push({ id, version, state: "open", openedAt: state.now, expiresAt, steps, secret: true });
+  const named = slot === undefined ? {} : { slot };
+  state.runs.push({
+    id,
+    version,
+    state: "open",
+    openedAt: state.now,
+    expiresAt,
+    steps,
+    secret: true,
+    skipped: [],
+    ...named,
+  });
   return { status: "open" };
 }
 
@@ -171,7 +232,7 @@ function claim(spec: Spec, state: State, step: string, hint: string | null): Ans
   if ("status" in candidates) return candidates;
   let waits = false;
   for (const run of candidates) {
-    if ((spec.steps[step] as StepSpec).after.some((producer) => !stepCommitted(spec, run, producer))) {
+    if (before(spec.steps[step] as StepSpec).some((producer) => !stepCommitted(spec, run, producer))) {
       waits = true;
       continue;
     }
@@ -186,7 +247,7 @@ function claim(spec: Spec, state: State, step: string, hint: string | null): Ans
 
 function openRuns(spec: Spec, state: State, step: string): Run[] | Answer {
   const open = state.runs.filter((r) => usable(state, r) && runState(state, r) === "open");
-  const needing = open.filter((r) => !stepCommitted(spec, r, step));
+  const needing = open.filter((r) => !stepDone(spec, r, step));
   if (needing.length > 0) {
     return needing.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1));
   }
@@ -201,6 +262,7 @@ function hinted(spec: Spec, state: State, step: string, hint: string): Run[] | A
   const run = state.runs.find((r) => r.id === hint);
   if (!run) return refused("RUN_UNKNOWN");
   if (stepCommitted(spec, run, step)) return { status: "superseded" };
+  if (run.skipped.includes(step)) return { status: "skipped" };
   const version = versionState(state, state.versions[run.version] as Version);
   if (version === "revoked") return refused("REVOKED");
   if (version === "closed") return refused("VERSION_CLOSED");
@@ -246,10 +308,10 @@ function find(state: State, p: Place): { run?: Run; shard?: Shard; attempt?: Att
   return { ...(run ? { run } : {}), ...(shard ? { shard } : {}), ...(attempt ? { attempt } : {}) };
 }
 
-function commit(spec: Spec, state: State, place: Place, outcome: "ok" | "failed"): Answer {
+function commit(spec: Spec, state: State, place: Place, outcome: "ok" | "failed", bit?: boolean): Answer {
   const { run, shard, attempt } = find(state, place);
   if (!run) return { status: "error", code: "RUN_UNKNOWN" };
-  if (attempt?.end === outcome) return { status: outcome === "ok" ? "committed" : "recorded" };
+  if (attempt?.end === outcome && attempt.bit === bit) return { status: outcome === "ok" ? "committed" : "recorded" };
   if (run.state === "succeeded") return { status: "superseded" };
   const version = versionState(state, state.versions[run.version] as Version);
   if (version === "revoked") return refused("REVOKED");
@@ -262,7 +324,11 @@ function commit(spec: Spec, state: State, place: Place, outcome: "ok" | "failed"
   if (outcome === "ok") {
     shard.committed = place.attempt;
     shard.state = "committed";
-    if (Object.keys(spec.steps).every((step) => stepCommitted(spec, run, step))) run.state = "succeeded";
+    if (bit !== undefined) {
+      attempt.bit = bit;
+      skip(spec, run, place.step, bit);
+    }
+    if (Object.keys(spec.steps).every((step) => stepDone(spec, run, step))) run.state = "succeeded";
     return { status: "committed" };
   }
   if (shard.attempts.every((a) => a.end !== null)) {
@@ -322,6 +388,13 @@ export function* actions(spec: Spec, state: State, bounds: Bounds): Generator<Ac
   if (state.runs.length < bounds.runs) {
     for (const version of state.versions.keys()) yield { kind: "open", version, id: `run${state.runs.length}` };
   }
+  if (spec.slots) {
+    const last = bounds.seconds + spec.slots.every;
+    for (let slot = 0; slot <= last; slot += spec.slots.every) {
+      const known = state.runs.some((r) => r.slot === slot);
+      if (known || state.runs.length < bounds.runs) yield { kind: "slot", slot, id: `slot${slot}` };
+    }
+  }
   for (const step of Object.keys(spec.steps)) {
     yield { kind: "claim", step, hint: null };
     for (const run of state.runs) yield { kind: "claim", step, hint: run.id };
@@ -332,7 +405,9 @@ export function* actions(spec: Spec, state: State, bounds: Bounds): Generator<Ac
       for (const [shard, { attempts }] of shards.entries()) {
         for (const index of attempts.keys()) {
           const place = { run: run.id, step, shard, attempt: index + 1 };
-          yield { kind: "commit", ...place, outcome: "ok" };
+          if (spec.steps[step]?.declassifies) {
+            for (const bit of [true, false]) yield { kind: "commit", ...place, outcome: "ok", bit };
+          } else yield { kind: "commit", ...place, outcome: "ok" };
           yield { kind: "commit", ...place, outcome: "failed" };
           yield { kind: "reclaim", ...place };
         }

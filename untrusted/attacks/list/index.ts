@@ -39,6 +39,8 @@ import { forgedSuperseded } from "./36-forged-superseded";
 import { runHints } from "./37-run-hints";
 import { registry } from "./38-registry";
 import { strangers } from "./39-strangers";
+import { slots } from "./40-slots";
+import { conditions } from "./41-conditions";
 
 export const ATTACKS: readonly Attack[] = [
   imageName,
@@ -80,6 +82,8 @@ export const ATTACKS: readonly Attack[] = [
   runHints,
   registry,
   strangers,
+  slots,
+  conditions,
 ];
 
 /** What only a cluster shows: admission, the real runtime class, status and events of real objects. */
