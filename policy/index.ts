@@ -9,7 +9,16 @@ import { algorithmOf, annotationOf, identityOf, renderInitdata } from "./initdat
 
 export { fillDefaults } from "./agent/defaults";
 export { type AgentPolicy, type Decision, loadAgentPolicy } from "./agent/evaluate";
-export { containerRequest, type PodIdentity, type PodRequests, podRequests } from "./agent/requests";
+export {
+  containerRequest,
+  type ManifestRequests,
+  manifestRequests,
+  type PodContainer,
+  type PodIdentity,
+  type PodManifest,
+  type PodRequests,
+  podRequests,
+} from "./agent/requests";
 export {
   agentPolicyText,
   CONTAINER_NAME,

@@ -3,7 +3,8 @@
  * arguments. Everything is taken from the manifest, so a changed manifest makes changed requests and the agent policy
  * has the last word. Shapes: agent.proto and oci.proto of kata-containers, as in test/vectors/kata.
  */
-import type { KubernetesContainer, KubernetesJob } from "../job";
+import { INITDATA_ANNOTATION } from "../initdata/document";
+import type { KubernetesJob } from "../job";
 import { fillDefaults } from "./defaults";
 
 export interface PodIdentity {
@@ -21,6 +22,54 @@ export interface PodIdentity {
   readonly completionIndex?: number;
   /** 16 hex digits each, in names of copied files; fixed values by default. */
   readonly fileIds?: readonly string[];
+}
+
+/** A container as the kubelet hands it on: Kubernetes' own fields, environment resolved to values. */
+export interface PodContainer {
+  readonly name: string;
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly workingDir?: string;
+  readonly tty?: boolean;
+  readonly securityContext?: {
+    readonly privileged?: boolean;
+    readonly allowPrivilegeEscalation?: boolean;
+    readonly runAsUser?: number;
+    readonly runAsGroup?: number;
+    readonly readOnlyRootFilesystem?: boolean;
+    readonly capabilities?: { readonly drop?: readonly string[]; readonly add?: readonly string[] };
+  };
+  readonly volumeMounts?: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly subPath?: string;
+    readonly readOnly?: boolean;
+  }[];
+  readonly volumeDevices?: readonly { readonly name: string; readonly devicePath: string }[];
+}
+
+/** The parts of a pod that reach the guest. */
+export interface PodManifest {
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly containers: readonly PodContainer[];
+  /** Anything that is no emptyDir in memory comes from the host. */
+  readonly volumes: readonly { readonly name: string; readonly emptyDir?: { readonly medium?: string } }[];
+  readonly shareProcessNamespace?: boolean;
+  readonly hostname?: string;
+  readonly securityContext?: {
+    readonly runAsUser?: number;
+    readonly runAsGroup?: number;
+    readonly fsGroup?: number;
+    readonly supplementalGroups?: readonly number[];
+    readonly sysctls?: readonly { readonly name: string; readonly value: string }[];
+  };
+}
+
+export interface ManifestRequests extends Omit<PodRequests, "step"> {
+  /** One for each container, in the order of the manifest. */
+  readonly containers: readonly Record<string, unknown>[];
 }
 
 export interface PodRequests {
@@ -52,14 +101,32 @@ const CONTAINERD_CAPABILITIES = [
 
 /** What the shim sends to the agent for the pod of `job`, defaults filled. */
 export function podRequests(job: KubernetesJob, pod: PodIdentity): PodRequests {
-  const [container] = job.spec.template.spec.containers;
+  const { metadata, spec } = job.spec.template;
+  const { containers, ...requests } = manifestRequests({ ...spec, annotations: metadata.annotations }, pod, [
+    pod.containerId,
+  ]);
+  return { ...requests, step: containers[0] as Record<string, unknown> };
+}
+
+/**
+ * What the shim sends for any pod: nothing of the manifest is left out because Sealflow would not write it, so that what
+ * somebody with the API server's power adds is judged by the agent policy.
+ * @param containerIds 64 hex digits each, in the order of the containers.
+ */
+export function manifestRequests(
+  manifest: PodManifest,
+  pod: Omit<PodIdentity, "containerId">,
+  containerIds: readonly string[],
+): ManifestRequests {
   const fileIds = pod.fileIds ?? ["0000000000000001", "0000000000000002", "0000000000000003", "0000000000000004"];
-  const files = copiedFiles(pod.containerId, fileIds);
+  const files = containerIds.map((id) => copiedFiles(id, fileIds));
   const pauseFiles = copiedFiles(pod.sandboxId, fileIds).filter((f) => f.destination === "/etc/resolv.conf");
+  const sandboxPidns = manifest.shareProcessNamespace === true;
   return {
     sandbox: fillDefaults("CreateSandboxRequest", {
-      hostname: pod.podName,
+      hostname: manifest.hostname ?? pod.podName,
       sandbox_id: pod.sandboxId,
+      sandbox_pidns: sandboxPidns,
       storages: [
         {
           driver: "ephemeral",
@@ -70,7 +137,7 @@ export function podRequests(job: KubernetesJob, pod: PodIdentity): PodRequests {
         },
       ],
     }),
-    files: [...pauseFiles, ...files].map(({ path }) =>
+    files: [...pauseFiles, ...files.flat()].map(({ path }) =>
       fillDefaults("CopyFileRequest", {
         path,
         file_type: "Regular",
@@ -79,8 +146,10 @@ export function podRequests(job: KubernetesJob, pod: PodIdentity): PodRequests {
         dir_mode: 0o750,
       }),
     ),
-    pause: pauseRequest(pod, pauseFiles),
-    step: stepRequest(job, container, pod, files),
+    pause: pauseRequest(manifest, pod, pauseFiles),
+    containers: manifest.containers.map((container, i) =>
+      containerRequestOf(manifest, container, pod, containerIds[i] as string, files[i] ?? []),
+    ),
   };
 }
 
@@ -128,7 +197,7 @@ const CGROUP_MOUNT = {
   options: ["nosuid", "noexec", "nodev", "relatime", "ro"],
 };
 
-function linux(pod: PodIdentity, id: string) {
+function linux(pod: Pick<PodIdentity, "podUid">, id: string) {
   return {
     CgroupsPath: `kubepods-pod${pod.podUid.replaceAll("-", "_")}.slice:cri-containerd:${id}`,
     Namespaces: ["ipc", "uts", "mount"].map((Type) => ({ Type, Path: "" })),
@@ -155,7 +224,11 @@ function capabilities(names: readonly string[]) {
   return { Bounding: all, Effective: all, Permitted: all, Inheritable: [], Ambient: [] };
 }
 
-function annotations(pod: PodIdentity, id: string, type: "sandbox" | "container") {
+function annotations(
+  pod: Pick<PodIdentity, "sandboxId" | "podName" | "namespace" | "podUid">,
+  id: string,
+  type: "sandbox" | "container",
+) {
   return {
     "io.katacontainers.pkg.oci.bundle_path": `/run/containerd/io.containerd.runtime.v2.task/k8s.io/${id}`,
     "io.katacontainers.pkg.oci.container_type": `pod_${type}`,
@@ -178,7 +251,17 @@ const imageStorage = (id: string, source: string, metadata: Record<string, strin
 
 const rootfs = (id: string) => ({ Path: `/run/kata-containers/${id}/rootfs`, Readonly: true });
 
-function pauseRequest(pod: PodIdentity, files: readonly CopiedFile[]): Record<string, unknown> {
+/** Those that containerd hands on to the runtime; the initdata itself goes another way. */
+const runtimeAnnotations = ({ annotations: all }: PodManifest): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(all).filter(([name]) => name.startsWith("io.katacontainers.") && name !== INITDATA_ANNOTATION),
+  );
+
+function pauseRequest(
+  manifest: PodManifest,
+  pod: Omit<PodIdentity, "containerId">,
+  files: readonly CopiedFile[],
+): Record<string, unknown> {
   const id = pod.sandboxId;
   const marks = annotations(pod, id, "sandbox");
   return fillDefaults("CreateContainerRequest", {
@@ -197,79 +280,116 @@ function pauseRequest(pod: PodIdentity, files: readonly CopiedFile[]): Record<st
         OOMScoreAdj: -998,
       },
       Root: rootfs(id),
-      Hostname: pod.podName,
+      Hostname: manifest.hostname ?? pod.podName,
       Mounts: [
         ...SYSTEM_MOUNTS,
         bind("/dev/shm", SHM),
         ...files.map((f) => bind(f.destination, f.path, "ro", "nosuid", "nodev", "noexec")),
       ],
       Annotations: {
+        ...runtimeAnnotations(manifest),
         ...marks,
         "io.kubernetes.cri.sandbox-log-directory": `/var/log/pods/${pod.namespace}_${pod.podName}_${pod.podUid}`,
       },
-      Linux: linux(pod, id),
+      Linux: { ...linux(pod, id), ...sysctlsOf(manifest) },
     },
   });
 }
 
-function stepRequest(
-  job: KubernetesJob,
-  container: KubernetesContainer,
-  pod: PodIdentity,
+const sysctlsOf = ({ securityContext }: PodManifest) =>
+  securityContext?.sysctls
+    ? { Sysctl: Object.fromEntries(securityContext.sysctls.map(({ name, value }) => [name, value])) }
+    : {};
+
+const ALL_CAPABILITIES = [
+  ...CONTAINERD_CAPABILITIES,
+  ...["DAC_READ_SEARCH", "LINUX_IMMUTABLE", "NET_BROADCAST", "NET_ADMIN", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE"],
+  ...["SYS_RAWIO", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME"],
+  ...["SYS_TTY_CONFIG", "LEASE", "AUDIT_CONTROL", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM"],
+  ...["BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"],
+];
+
+/** As containerd does it: what is dropped from its own set, then what is added. */
+function capabilitiesOf({ securityContext = {} }: PodContainer): string[] {
+  const { privileged = false, capabilities: { drop = [], add = [] } = {} } = securityContext;
+  if (privileged) return ALL_CAPABILITIES;
+  const kept = drop.includes("ALL") ? [] : CONTAINERD_CAPABILITIES.filter((name) => !drop.includes(name));
+  return add.includes("ALL") ? ALL_CAPABILITIES : [...new Set([...kept, ...add])];
+}
+
+/** Volumes in guest memory, and everything else, which the host shares or plugs in. */
+function volumesOf(manifest: PodManifest, container: PodContainer, id: string) {
+  return (container.volumeMounts ?? []).map(({ name, mountPath, subPath, readOnly = false }) => {
+    const volume = manifest.volumes.find((one) => one.name === name);
+    const inMemory = volume?.emptyDir?.medium === "Memory";
+    const source = inMemory
+      ? `/run/kata-containers/sandbox/ephemeral/${name}`
+      : `${SHARED}/${id}-${Buffer.from(name).toString("hex").padEnd(16, "0").slice(0, 16)}-${name}`;
+    const at = subPath === undefined ? source : `${source}/${subPath}`;
+    return { storage: inMemory ? source : undefined, mount: bind(mountPath, at, "rprivate", readOnly ? "ro" : "rw") };
+  });
+}
+
+function containerRequestOf(
+  manifest: PodManifest,
+  container: PodContainer,
+  pod: Omit<PodIdentity, "containerId">,
+  id: string,
   files: readonly CopiedFile[],
 ): Record<string, unknown> {
-  const id = pod.containerId;
   const marks = {
     ...annotations(pod, id, "container"),
     "io.kubernetes.cri.container-name": container.name,
     "io.kubernetes.cri.image-name": container.image,
   };
   const indexed = pod.completionIndex === undefined ? {} : { JOB_COMPLETION_INDEX: String(pod.completionIndex) };
-  const manifestEnv = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
-  const env = { HOSTNAME: pod.podName, ...manifestEnv, ...indexed, ...pod.extraEnv };
-  const { securityContext } = container;
-  const scratch = container.volumeMounts.map(({ name, mountPath }) => ({
-    mountPath,
-    source: `/run/kata-containers/sandbox/ephemeral/${name}`,
+  const manifestEnv = Object.fromEntries((container.env ?? []).map(({ name, value = "" }) => [name, value]));
+  const env = { HOSTNAME: manifest.hostname ?? pod.podName, ...manifestEnv, ...indexed, ...pod.extraEnv };
+  const { securityContext = {} } = container;
+  const podContext = manifest.securityContext ?? {};
+  const gid = securityContext.runAsGroup ?? podContext.runAsGroup ?? 0;
+  const groups = [gid, ...(podContext.supplementalGroups ?? []), ...(podContext.fsGroup ? [podContext.fsGroup] : [])];
+  const volumes = volumesOf(manifest, container, id);
+  const ephemeral = [...new Set(volumes.flatMap(({ storage }) => storage ?? []))];
+  const devices = (container.volumeDevices ?? []).map(({ devicePath }) => ({
+    type_: "blk",
+    vm_path: "",
+    container_path: devicePath,
+    id: devicePath,
+    options: [],
   }));
   return fillDefaults("CreateContainerRequest", {
     container_id: id,
     exec_id: id,
+    sandbox_pidns: manifest.shareProcessNamespace === true,
+    ...(devices.length > 0 ? { devices } : {}),
     storages: [
       imageStorage(id, container.image, marks),
-      ...scratch.map(({ source }) => ({
-        driver: "ephemeral",
-        source: "tmpfs",
-        fstype: "tmpfs",
-        mount_point: source,
-      })),
+      ...ephemeral.map((source) => ({ driver: "ephemeral", source: "tmpfs", fstype: "tmpfs", mount_point: source })),
     ],
     OCI: {
       Version: "1.1.0",
       Process: {
-        Args: container.command,
+        Args: [...(container.command ?? []), ...(container.args ?? [])],
         Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-        Cwd: "/",
-        User: {
-          UID: securityContext.runAsUser,
-          GID: securityContext.runAsGroup,
-          AdditionalGids: [securityContext.runAsGroup],
-        },
-        Capabilities: capabilities(securityContext.capabilities.add),
-        NoNewPrivileges: false,
+        Cwd: container.workingDir ?? "/",
+        ...(container.tty ? { Terminal: true } : {}),
+        User: { UID: securityContext.runAsUser ?? podContext.runAsUser ?? 0, GID: gid, AdditionalGids: groups },
+        Capabilities: capabilities(capabilitiesOf(container)),
+        NoNewPrivileges: securityContext.allowPrivilegeEscalation === false,
         OOMScoreAdj: -997,
       },
-      Root: { ...rootfs(id), Readonly: securityContext.readOnlyRootFilesystem },
-      Hostname: pod.podName,
+      Root: { ...rootfs(id), Readonly: securityContext.readOnlyRootFilesystem === true },
+      Hostname: manifest.hostname ?? pod.podName,
       Mounts: [
         ...SYSTEM_MOUNTS,
         CGROUP_MOUNT,
         ...files.map((f) => bind(f.destination, f.path, "rprivate", "rw")),
         bind("/dev/shm", SHM),
-        ...scratch.map(({ mountPath, source }) => bind(mountPath, source, "rprivate", "rw")),
+        ...volumes.map(({ mount }) => mount),
       ],
-      Annotations: { ...marks, "io.kubernetes.cri.sandbox-name": pod.podName },
-      Linux: linux(pod, `${job.metadata.name}-${id.slice(0, 8)}`),
+      Annotations: { ...runtimeAnnotations(manifest), ...marks, "io.kubernetes.cri.sandbox-name": pod.podName },
+      Linux: { ...linux(pod, `${pod.podName}-${id.slice(0, 8)}`), ...sysctlsOf(manifest) },
     },
   });
 }

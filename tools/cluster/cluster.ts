@@ -1,6 +1,6 @@
 /** Starts clusters for tests and for people: a real control plane on loopback, each in a folder of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { prepareArgo } from "./argo";
 import { ensureBinaries } from "./binaries";
 import { writeFiles } from "./files";
 import type { Answer, Command } from "./keeper";
-import { kubeconfigOf, PARTS, type Part, type Plan, type Ports } from "./parts";
+import { caOf, kubeconfigOf, PARTS, type Part, type Plan, type Ports } from "./parts";
 
 export { clusterMissing } from "./binaries";
 export type { Part } from "./parts";
@@ -54,6 +54,13 @@ export interface Cluster {
   start(part: Part): Promise<void>;
   /** Ends every part and removes the folder. */
   stop(): Promise<void>;
+}
+
+/** Certificate of the simulated node's kubelet API, and the CA of its only caller, the API server. */
+export function nodeTlsOf({ dir }: Pick<Cluster, "dir">): { cert: string; key: string; ca: string } {
+  const read = (file: string) => readFileSync(file, "utf8");
+  const own = (end: string) => read(join(dir, "certs", `node.${end}`));
+  return { cert: own("crt"), key: own("key"), ca: read(caOf(dir)) };
 }
 
 /** Ports are asked for and given back, so another process may be faster; then others are tried. */

@@ -63,6 +63,7 @@ export function argumentsOf(part: Part, { dir, ports, argoNamespace }: Plan): st
         `--secure-port=${ports.apiserver}`,
         `--tls-cert-file=${cert("apiserver.crt")}`,
         `--tls-private-key-file=${cert("apiserver.key")}`,
+        "--allow-privileged=true",
         "--authorization-mode=Node,RBAC",
         "--anonymous-auth=false",
         "--enable-admission-plugins=NodeRestriction",
@@ -73,6 +74,7 @@ export function argumentsOf(part: Part, { dir, ports, argoNamespace }: Plan): st
         "--service-cluster-ip-range=10.96.0.0/16",
         // There is no network in which pods could reach a Service.
         "--endpoint-reconciler-type=none",
+        "--kubelet-preferred-address-types=InternalIP",
         `--kubelet-certificate-authority=${caOf(dir)}`,
         `--kubelet-client-certificate=${cert("kubelet-client.crt")}`,
         `--kubelet-client-key=${cert("kubelet-client.key")}`,

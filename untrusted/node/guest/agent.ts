@@ -1,4 +1,5 @@
 /** One guest from its start to its end: measured initdata, agent policy, image, data hub, container. */
+import type { ChildProcess } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -6,11 +7,9 @@ import type { Readable } from "node:stream";
 import {
   type AgentPolicy,
   containerRequest,
-  INITDATA_ANNOTATION,
   loadAgentPolicy,
   parseInitdata,
   parseInitdataAnnotation,
-  podRequests,
 } from "../../../policy";
 import { serveCdh } from "./cdh";
 import { type OciProcess, startContainer } from "./container";
@@ -21,6 +20,7 @@ import type { GuestConfig, GuestLine, NodeStage } from "./messages";
 import { openPorts } from "./ports";
 import { isRunnerPlace } from "./runner-places";
 
+type End = Extract<GuestLine, { exit: number }>;
 type Tell = (line: GuestLine) => void;
 
 /** Throws nothing; its last line is `exit`. */
@@ -45,33 +45,70 @@ class Guest {
     private readonly closers: (() => void)[],
   ) {}
 
-  async run(): Promise<Extract<GuestLine, { exit: number }>> {
-    const { job, pod, ports, mode } = this.config;
+  async run(): Promise<End> {
+    const { requests, ports } = this.config;
     this.tell({ stage: "attesting" });
     const initdata = initdataOf(this.config);
     const policy = policyOf(initdata);
-    const requests = podRequests(job, pod);
+    const sandboxId = String(requests.sandbox.sandbox_id);
     admit(policy, "CreateSandboxRequest", requests.sandbox);
     for (const file of requests.files) admit(policy, "CopyFileRequest", file);
     admit(policy, "CreateContainerRequest", requests.pause);
-    admit(policy, "StartContainerRequest", containerRequest("StartContainerRequest", pod.sandboxId));
+    admit(policy, "StartContainerRequest", containerRequest("StartContainerRequest", sandboxId));
 
     this.closers.push(await openPorts(ports));
     const agent = new AttestationAgent(initdata);
     this.closers.push(() => agent.close());
-    admit(policy, "CreateContainerRequest", requests.step);
-    const oci = (requests.step as { OCI: OciProcess }).OCI;
+    const data = { served: false };
+    const ends: Promise<End>[] = [];
+    for (const [i, request] of requests.containers.entries()) {
+      // As the host does it: the next one is asked for when this one runs, or was refused.
+      const started = await this.#start(policy, agent, request, data).catch((error: unknown): End => {
+        const known = asGuestError(error);
+        return { exit: known.exit, code: known.code, reason: known.message };
+      });
+      const end = "exit" in started ? Promise.resolve(started) : this.#follow(started.child);
+      ends.push(end.then((last) => this.#tellEnd(i, last)));
+    }
+    const all = await Promise.all(ends);
+    return all.find(({ exit }) => exit !== 0) ?? { exit: 0 };
+  }
+
+  /** Creates and starts one container. @throws GuestError. */
+  async #start(
+    policy: AgentPolicy,
+    agent: AttestationAgent,
+    request: Record<string, unknown>,
+    data: { served: boolean },
+  ): Promise<{ child: ChildProcess }> {
+    admit(policy, "CreateContainerRequest", request);
+    const { mode } = this.config;
     this.tell({ stage: "pulling" });
-    const runner = await this.#pull(imageOf(requests.step), agent);
-    if (mode === "process") this.tell({ stage: "waiting" });
-    this.closers.push(await serveCdh(agent, mode === "process"));
-    admit(policy, "StartContainerRequest", containerRequest("StartContainerRequest", pod.containerId));
-    return this.#container(oci, runner);
+    const runner = await this.#pull(imageOf(request), agent);
+    if (!data.served) {
+      if (mode === "process") this.tell({ stage: "waiting" });
+      this.closers.push(await serveCdh(agent, mode === "process"));
+      data.served = true;
+    }
+    const id = String(request.container_id);
+    admit(policy, "StartContainerRequest", containerRequest("StartContainerRequest", id));
+    const places = { root: this.#place("root"), runner, files: this.#place("files") };
+    return { child: await startContainer((request as { OCI: OciProcess }).OCI, places, mode) };
+  }
+
+  #tellEnd(container: number, end: End): End {
+    const { exit, code, reason } = end;
+    if (this.config.requests.containers.length > 1) {
+      this.tell({ container, ended: exit, ...(code ? { code } : {}), ...(reason ? { reason } : {}) });
+    }
+    return end;
   }
 
   /** @returns folder of the unpacked runner layer. */
   async #pull(reference: string, agent: AttestationAgent): Promise<string> {
-    const { layout, layers: unpacked } = this.config;
+    const { layouts, layers: unpacked } = this.config;
+    const layout = Object.hasOwn(layouts, reference) ? layouts[reference] : undefined;
+    if (layout === undefined) throw new GuestError("IMAGE_MISSING", `image ${reference}: the node has no such image`);
     const layers = await readLayers(layout, digestOfReference(reference));
     const [first, ...others] = layers;
     if (!first || isEncrypted(first))
@@ -92,9 +129,7 @@ class Guest {
     return join(runner, "sealflow");
   }
 
-  async #container(oci: OciProcess, runner: string): Promise<Extract<GuestLine, { exit: number }>> {
-    const places = { root: this.#place("root"), runner, files: this.#place("files") };
-    const child = await startContainer(oci, places, this.config.mode);
+  async #follow(child: ChildProcess): Promise<End> {
     const stop = () => child.kill("SIGTERM");
     process.once("SIGTERM", stop);
     this.closers.push(() => process.removeListener("SIGTERM", stop));
@@ -137,8 +172,7 @@ class Guest {
   #place = (name: string): string => join(this.config.memory, name);
 }
 
-function initdataOf({ job }: GuestConfig): string {
-  const annotation = job.spec.template.metadata.annotations[INITDATA_ANNOTATION];
+function initdataOf({ annotation }: GuestConfig): string {
   if (!annotation) {
     throw new GuestError("INITDATA", "the manifest has no initdata annotation: the guest would have no policy");
   }

@@ -1,0 +1,245 @@
+/** The simulated node of a real cluster: what somebody with the API server's power can make of a step's Job. */
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { KubernetesJob } from "../../policy";
+import { KbsAdmin } from "../../relying-party/kbs-client";
+import { type Cluster, clusterMissing, NODE_NAME, nodeTlsOf, startCluster } from "../../tools/cluster";
+import { type KubernetesNode, startKubernetesNode } from "../../untrusted/node/kubernetes";
+import { type Deployed, deploy } from "../guest/support/deployed";
+import { cannotRunGuests } from "../guest/support/runner-layer";
+import { devAdminTokens } from "../support/admin-key";
+
+const reason = clusterMissing() ?? cannotRunGuests();
+if (reason) console.log(`skipped: simulated node in a cluster: ${reason}`);
+
+type Json = Record<string, unknown>;
+const first = (spec: { containers: Json[] }): Json => spec.containers[0] as Json;
+interface Ended {
+  readonly phase: string;
+  readonly reason?: string;
+  readonly containers: Readonly<Record<string, { exitCode: number; reason: string; message?: string }>>;
+}
+
+(reason ? describe.skip : describe)("a simulated node in a real cluster", () => {
+  let cluster: Cluster;
+  let d: Deployed;
+  let node: KubernetesNode;
+  const errors: string[] = [];
+  // Not synchronously: the node runs in this process.
+  const kubectl = (...args: string[]): Promise<string> => kubectlWith("", ...args);
+  function kubectlWith(input: string, ...args: string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const all = ["--kubeconfig", cluster.kubeconfig, ...args];
+      const child = execFile(cluster.kubectl, all, { encoding: "utf8" }, (error, stdout, stderr) =>
+        error ? reject(new Error(`kubectl ${args.join(" ")}: ${stderr}`)) : resolve(stdout),
+      );
+      child.stdin?.end(input);
+    });
+  }
+  const apply = (object: unknown): Promise<string> =>
+    kubectlWith(JSON.stringify(object), "apply", "--validate=strict", "-f", "-");
+
+  beforeAll(async () => {
+    const step = {
+      files: { "main.js": `require("fs").writeFileSync("/sealflow/out/a", "{}")` },
+      outputs: { a: { format: "json" as const } },
+      limits: { retryLimit: 9 },
+    };
+    [d, cluster] = await Promise.all([deploy({ steps: { good: step } }), startCluster()]);
+    node = await startKubernetesNode({
+      kubeconfig: readFileSync(cluster.kubeconfigOf("node"), "utf8"),
+      name: NODE_NAME,
+      home: d.home,
+      connection: d.connection,
+      programs: { "host:node": { bin: dirname(process.execPath) } },
+      tls: nodeTlsOf(cluster),
+      onError: (message) => errors.push(message),
+    });
+    for (const name of ["sealflow-simulated", "kata-qemu-snp", "gvisor"]) {
+      await apply({ apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name }, handler: name });
+    }
+  }, 180_000);
+  afterAll(async () => {
+    await node?.stop();
+    await cluster?.stop();
+    await d?.close();
+  }, 60_000);
+
+  let count = 0;
+  /** Applies the step's Job with a change and waits until its pod has ended. */
+  async function run(change: (spec: Json & { containers: Json[] }, template: Json) => void = () => {}, hint?: string) {
+    const job = structuredClone(d.jobs.good) as unknown as KubernetesJob;
+    const name = `job-${++count}`;
+    const template = job.spec.template as unknown as Json & { spec: Json & { containers: Json[] } };
+    if (hint) (first(template.spec).env as Json[]).push({ name: "SEALFLOW_RUN", value: hint });
+    change(template.spec, template);
+    await apply({ ...job, metadata: { ...job.metadata, name } });
+    return ended(name);
+  }
+  async function ended(job: string): Promise<Ended> {
+    let last = "";
+    for (const until = Date.now() + 50_000; Date.now() < until; await sleep(100)) {
+      const [pod] = JSON.parse(
+        await kubectl("get", "pods", "-l", `batch.kubernetes.io/job-name=${job}`, "-o", "json"),
+      ).items;
+      last = JSON.stringify(pod?.status);
+      if (!["Succeeded", "Failed"].includes(pod?.status.phase)) continue;
+      const containers = Object.fromEntries(
+        (pod.status.containerStatuses ?? []).map((c: { name: string; state: { terminated: object } }) => [
+          c.name,
+          c.state.terminated,
+        ]),
+      );
+      return { phase: pod.status.phase, reason: pod.status.reason, containers };
+    }
+    throw new Error(`${job} does not end: ${last}; ${errors.join("; ")}`);
+  }
+
+  it("commits a step whose Job was applied with kubectl, and shows its log", async () => {
+    const end = await run(undefined, await d.openRun());
+    expect(end).toMatchObject({ phase: "Succeeded", containers: { step: { exitCode: 0, reason: "Completed" } } });
+    expect(await kubectl("logs", "-l", `batch.kubernetes.io/job-name=job-${count}`)).toContain("exit 0");
+    await kubectl("wait", "--for=condition=Complete", `job/job-${count}`, "--timeout=20s");
+  }, 120_000);
+
+  it.each<[string, Ended["phase"], object, Parameters<typeof run>[0]]>([
+    [
+      "one env variable more",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => void (first(spec).env as Json[]).push({ name: "SEALFLOW_DEBUG", value: "1" }),
+    ],
+    [
+      "another command",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => void Object.assign(first(spec), { command: ["/sealflow/bin/node", "-e", "0"] }),
+    ],
+    [
+      "arguments behind the command",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => void Object.assign(first(spec), { args: ["--inspect"] }),
+    ],
+    [
+      "a volume of the host",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => {
+        (spec.volumes as Json[]).push({ name: "host", hostPath: { path: "/" } });
+        (first(spec).volumeMounts as Json[]).push({ name: "host", mountPath: "/host" });
+      },
+    ],
+    [
+      "scratch on the host's disk",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => void Object.assign((spec.volumes as Json[])[0] as Json, { emptyDir: {} }),
+    ],
+    [
+      "a privileged container",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => void Object.assign(first(spec).securityContext as Json, { privileged: true }),
+    ],
+    [
+      "a shared process namespace",
+      "Failed",
+      { exitCode: 20, reason: "POLICY" },
+      (spec) => void Object.assign(spec, { shareProcessNamespace: true }),
+    ],
+    [
+      "no initdata",
+      "Failed",
+      { exitCode: 20, reason: "INITDATA" },
+      (_, template) => {
+        (template.metadata as Json).annotations = {};
+      },
+    ],
+    [
+      "no confidential runtime class",
+      "Failed",
+      { exitCode: 128, reason: "ErrImagePull" },
+      (spec) => {
+        delete spec.runtimeClassName;
+      },
+    ],
+    [
+      "a runtime class that is no TEE",
+      "Failed",
+      { exitCode: 128, reason: "RuntimeClassUnknown" },
+      (spec) => {
+        spec.runtimeClassName = "gvisor";
+      },
+    ],
+  ])(
+    "a Job with %s gets no key",
+    async (_what, phase, container, change) => {
+      expect(await run(change)).toMatchObject({ phase, containers: { step: container } });
+    },
+    60_000,
+  );
+
+  it("a sidecar is refused by the agent policy, whatever its place", async () => {
+    const sidecar = { name: "spy", image: "example.com/spy:1", command: ["sh"] };
+    const end = await run((spec) => void spec.containers.unshift(sidecar), await d.openRun());
+    expect(end.phase).toBe("Failed");
+    expect(end.containers.spy).toMatchObject({ exitCode: 20, reason: "POLICY" });
+  }, 60_000);
+
+  it("ordinary pods run what the table names, with their token, files and environment, and end when told", async () => {
+    await apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "words" }, data: { word: "planted" } });
+    const program = `const fs = require("fs");
+      console.log(process.env.NAME, process.env.WORD, fs.readFileSync("/data/word", "utf8"));
+      const token = fs.readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/token", "utf8");
+      console.log(JSON.parse(Buffer.from(token.split(".")[1], "base64url"))["kubernetes.io"].pod.name);
+      setInterval(() => {}, 1000);`;
+    await apply({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "plain" },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        containers: [
+          {
+            name: "main",
+            image: "host:node",
+            command: ["node", "-e", program],
+            env: [
+              { name: "NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+              { name: "WORD", valueFrom: { configMapKeyRef: { name: "words", key: "word" } } },
+            ],
+            volumeMounts: [{ name: "data", mountPath: "/data" }],
+          },
+        ],
+        volumes: [{ name: "data", configMap: { name: "words" } }],
+      },
+    });
+    await kubectl("wait", "--for=condition=Ready", "pod/plain", "--timeout=60s");
+    for (let n = 0; n < 50 && !(await kubectl("logs", "plain")).includes("plain\n"); n++) await sleep(100);
+    expect(await kubectl("logs", "plain")).toBe("plain planted planted\nplain\n");
+    // Its mounts were its own.
+    expect(existsSync("/data/word")).toBe(false);
+    await kubectl("delete", "pod", "plain", "--timeout=30s");
+    const left = readdirSync("/proc").filter((pid) => {
+      try {
+        return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("/data/word");
+      } catch {
+        return false;
+      }
+    });
+    expect(left).toEqual([]);
+    expect(readdirSync(join(d.home, "guests"))).toEqual([]);
+  }, 120_000);
+
+  it("sample evidence gets no key under the production policy", async () => {
+    const { kbsUrl: url, caPem } = d.connection;
+    const kbs = new KbsAdmin({ url, caPem, token: devAdminTokens(d.home), mode: "production" });
+    await kbs.putPolicies();
+    kbs.close();
+    const end = await run(undefined, await d.openRun());
+    expect(end).toMatchObject({ phase: "Failed", containers: { step: { exitCode: 20, reason: "KEY_DENIED" } } });
+  }, 60_000);
+});

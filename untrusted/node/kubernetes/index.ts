@@ -1,0 +1,1 @@
+export { type KubernetesNode, type KubernetesNodeOptions, type Program, startKubernetesNode } from "./kubelet";

@@ -1,0 +1,84 @@
+/**
+ * One container of an ordinary pod, as a process of the host: it sees the host's files below a layer of its own that
+ * takes what it writes, and its volumes in their places. That is no isolation; it is enough to run what we know.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import type { Container } from "./types";
+
+/** What stands for an image. */
+export interface Program {
+  /** Folder that comes first on PATH. */
+  readonly bin?: string;
+  /** In place of the image's entry point, for containers without a command. */
+  readonly command?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface ProgramStart {
+  readonly container: Container;
+  readonly program: Program;
+  readonly env: Readonly<Record<string, string>>;
+  /** Volume → folder of the host. */
+  readonly volumes: Readonly<Record<string, string>>;
+  /** Folder of the pod. */
+  readonly folder: string;
+  readonly log: string;
+}
+
+/** Where the program's folder is found inside. */
+const BIN = "/mnt";
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** @throws Error for a container whose command is not known. */
+export function startProgram({ container, program, env, volumes, folder, log }: ProgramStart): ChildProcess {
+  const command = [...(container.command ?? program.command ?? []), ...(container.args ?? [])];
+  if (command.length === 0) throw new Error(`${container.name}: no command, and images are not unpacked here`);
+  const own = join(folder, "roots", container.name);
+  mkdirSync(own, { recursive: true });
+  const root = join(own, "root");
+  const lines = [
+    "set -e",
+    "mount --make-rprivate /",
+    `mount -t tmpfs tmpfs ${quoted(own)}`,
+    `mkdir ${["up", "work", "root"].map((name) => quoted(join(own, name))).join(" ")}`,
+    `mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
+    ...["proc", "dev", "sys"].map((name) => `mount --rbind /${name} ${quoted(join(root, name))}`),
+    ...(program.bin ? [`mount --bind ${quoted(program.bin)} ${quoted(join(root, BIN))}`] : []),
+    ...(container.volumeMounts ?? []).flatMap(({ name, mountPath, subPath }) => {
+      const from = volumes[name];
+      if (from === undefined) throw new Error(`${container.name}: there is no volume ${name}`);
+      const at = quoted(join(root, mountPath));
+      const source = quoted(join(from, subPath ?? ""));
+      // A single file of a volume is mounted on a file.
+      return [
+        `mkdir -p ${source} 2>/dev/null || true`,
+        `if [ -d ${source} ]; then mkdir -p ${at}; else mkdir -p "$(dirname ${at})"; touch ${at}; fi`,
+        `mount --bind ${source} ${at}`,
+      ];
+    }),
+    `exec chroot ${quoted(root)} /bin/sh -c 'cd "$1" && shift && exec "$@"' sh ${quoted(container.workingDir ?? "/")} "$@"`,
+  ];
+  const out = openSync(log, "a", 0o600);
+  const namespaces = process.getuid?.() === 0 ? ["-m"] : ["-U", "-r", "-m"];
+  const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  const child = spawn("unshare", [...namespaces, "/bin/sh", "-c", lines.join("\n"), "sh", ...command], {
+    env: { PATH: program.bin ? `${BIN}:${path}` : path, HOME: "/root", ...program.env, ...env },
+    stdio: ["ignore", out, out],
+    cwd: "/",
+    // A group of its own, so that what it started ends with it.
+    detached: true,
+  });
+  closeSync(out);
+  return child;
+}
+
+/** Signals a container's process and all it started. */
+export function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}
