@@ -20,8 +20,8 @@ export function hasRealProvider(env: NodeJS.ProcessEnv = process.env): boolean {
 /** Additions to the environment of `pulumi` in tests. */
 export function kubernetesProviderEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   if (hasRealProvider(env)) return {};
-  const bin = join(packageRoot(), "tools", "kubernetes-provider", "bin");
-  return { PATH: [bin, env.PATH ?? ""].join(delimiter), SEALFLOW_NODE: process.execPath };
+  const plugin = join(packageRoot(), "tools", "kubernetes-provider", "plugin");
+  return { PATH: [plugin, env.PATH ?? ""].join(delimiter), SEALFLOW_NODE: process.execPath };
 }
 
 /** Serves the stand-in on loopback. */
