@@ -47,5 +47,6 @@ export { ReferenceValues, type ReferenceValuesArgs } from "./resources/reference
 export type { RelyingPartyReference } from "./resources/relying-party-reference";
 export { SealedDataset, type SealedDatasetArgs } from "./resources/sealed-dataset";
 export { SealedImage, type SealedImageArgs } from "./resources/sealed-image";
+export { ServiceImage, type ServiceImageArgs } from "./resources/service-image";
 export { type ImageFacts, StepIdentity, type StepIdentityArgs, type StepLimits } from "./resources/step-identity";
 export { TlsCertificate, type TlsCertificateArgs } from "./resources/tls-certificate";

@@ -5,6 +5,7 @@ import { cancel } from "./commands/cancel";
 import { connect } from "./commands/connect";
 import { dev } from "./commands/dev";
 import { diff } from "./commands/diff";
+import { doctor } from "./commands/doctor";
 import { fetch } from "./commands/fetch";
 import { init } from "./commands/init";
 import { initdataDifference, initdataDigestOf, initdataShow } from "./commands/initdata";
@@ -189,6 +190,10 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .action((before: string, after: string, options) =>
       act(options, (context) => initdataDifference(context, before, after)),
     );
+  choice(add("doctor", "look at everything between here and a guest; each line says what was found and what to do"))
+    .option("--platform <row>", "also whether the cluster of $KUBECONFIG takes guests of this platform")
+    .option("--runtime-class <name>", "default: the platform's first")
+    .action((options) => act(options, (context) => doctor(context, options)));
   add("platforms", "where confidential pods may run: hardware, evidence, state; all about one of them")
     .argument("[platform]", "default: a table of all")
     .action((name: string | undefined, options) => act(options, (context) => platforms(context, name)));

@@ -3,6 +3,8 @@
  *
  * - TypeScript of the product folders -> CommonJS, ES2023, with source maps, one file per file (@swc/core).
  * - Data files beside it (Rego, WebAssembly, JSON ...) are copied.
+ * - relying-party/ledger/main.ts -> dist/relying-party/ledger-service.js: one file with its libraries (esbuild), for the
+ *   image that ServiceImage makes.
  * - guest/main.ts -> dist/guest/runner.js: one file, only Node built-ins outside (esbuild). guest/ has no other output,
  *   because nothing outside the guest may import it.
  *
@@ -40,11 +42,15 @@ const GUEST_ENTRY = "guest/main.ts";
 const GUEST_OUTPUT = "guest/runner.js";
 /** What the runner may be made of; anything else in its bundle is an error. */
 const GUEST_INPUTS = /^(guest|protocol)\/|^node_modules\/(jose|canonicalize|croner)\//;
+const LEDGER_ENTRY = "relying-party/ledger/main.ts";
+const LEDGER_OUTPUT = "relying-party/ledger-service.js";
+/** Optional parts of pg that no image of ours has. */
+const LEDGER_EXTERNAL = ["pg-native", "cloudflare:sockets"];
 const STAMP = ".build.json";
 /** A lock is given up after this long, in milliseconds; a cold build takes a few seconds. */
 const LOCK_PATIENCE_MS = 60_000;
 
-/** @typedef {{inputs: Record<string, string>, outputs: Record<string, string[]>, tool: string, guest: string}} Stamp */
+/** @typedef {{inputs: Record<string, string>, outputs: Record<string, string[]>, tool: string, guest: string, ledger: string}} Stamp */
 
 /**
  * @param {{root?: string, force?: boolean, log?: (line: string) => void}} [options] `root`: the checkout, default this one
@@ -64,7 +70,8 @@ function build(options = {}) {
     const stamp = options.force ? emptyStamp() : readStamp(dist);
     const now = survey(root); // again: the holder of the lock may have built all of it
     if (!options.force && isCurrent(stamp, now, dist)) return { changed: 0, seconds: seconds() };
-    const changed = compile(root, dist, stamp, now) + bundleGuest(root, dist, stamp, now, log);
+    const changed =
+      compile(root, dist, stamp, now) + bundleGuest(root, dist, stamp, now, log) + bundleLedger(root, dist, stamp, now);
     writeFile(path.join(dist, STAMP), `${JSON.stringify(stamp)}\n`);
     log(`built dist/: ${changed} files in ${seconds().toFixed(1)} s`);
     return { changed, seconds: seconds() };
@@ -80,7 +87,15 @@ function survey(root) {
   for (const folder of FOLDERS) for (const file of listFiles(root, folder)) inputs[file] = hashFile(root, file);
   const tool = sha256(fs.readFileSync(__filename), versionOf(root, "@swc/core"));
   const guest = fs.existsSync(path.join(root, GUEST_ENTRY)) ? guestHash(root, inputs) : "";
-  return { inputs, tool, guest };
+  const ledger = fs.existsSync(path.join(root, LEDGER_ENTRY)) ? ledgerHash(root, inputs) : "";
+  return { inputs, tool, guest, ledger };
+}
+
+/** The service depends on these folders, the locked libraries, esbuild and this file. */
+function ledgerHash(root, inputs) {
+  const own = Object.keys(inputs).filter((file) => /^(relying-party|protocol|policy)\//.test(file));
+  const lock = fs.readFileSync(path.join(root, "package-lock.json"));
+  return sha256(fs.readFileSync(__filename), own.map((file) => `${file} ${inputs[file]}`).join("\n"), lock);
 }
 
 /** The runner depends on guest/, protocol/, the locked libraries, esbuild and this file. */
@@ -95,10 +110,11 @@ function guestHash(root, inputs) {
 }
 
 function isCurrent(stamp, now, dist) {
-  if (stamp.tool !== now.tool || stamp.guest !== now.guest) return false;
+  if (stamp.tool !== now.tool || stamp.guest !== now.guest || stamp.ledger !== now.ledger) return false;
   const files = Object.keys(now.inputs);
   if (files.length !== Object.keys(stamp.inputs).length) return false;
   if (now.guest !== "" && !fs.existsSync(path.join(dist, GUEST_OUTPUT))) return false;
+  if (now.ledger !== "" && !fs.existsSync(path.join(dist, LEDGER_OUTPUT))) return false;
   return files.every(
     (file) =>
       stamp.inputs[file] === now.inputs[file] &&
@@ -108,7 +124,7 @@ function isCurrent(stamp, now, dist) {
 
 /** Brings dist/ to the surveyed inputs and the stamp with it. */
 function compile(root, dist, stamp, now) {
-  if (stamp.tool !== now.tool) Object.assign(stamp, emptyStamp(), { tool: now.tool, guest: "" });
+  if (stamp.tool !== now.tool) Object.assign(stamp, emptyStamp(), { tool: now.tool });
   let changed = 0;
   for (const file of Object.keys(stamp.inputs)) {
     if (file in now.inputs) continue;
@@ -188,6 +204,31 @@ function bundleGuest(root, dist, stamp, now, log) {
   return 1;
 }
 
+function bundleLedger(root, dist, stamp, now) {
+  const out = path.join(dist, LEDGER_OUTPUT);
+  if (now.ledger === "" || (stamp.ledger === now.ledger && fs.existsSync(out))) return 0;
+  const esbuild = require(require.resolve("esbuild", { paths: [root] }));
+  const { outputFiles } = esbuild.buildSync({
+    absWorkingDir: root,
+    entryPoints: [LEDGER_ENTRY],
+    outfile: out,
+    write: false,
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    format: "cjs",
+    charset: "utf8",
+    legalComments: "none",
+    external: LEDGER_EXTERNAL,
+    preserveSymlinks: true,
+    tsconfigRaw: {},
+    logLevel: "silent",
+  });
+  writeFile(out, outputFiles[0].contents);
+  stamp.ledger = now.ledger;
+  return 1;
+}
+
 /** Declarations of index.ts and what it exports, for users who compile against the package. */
 function declareTypes(root) {
   const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
@@ -221,7 +262,7 @@ function listFiles(root, folder) {
 }
 
 function emptyStamp() {
-  return { inputs: {}, outputs: {}, tool: "", guest: "" };
+  return { inputs: {}, outputs: {}, tool: "", guest: "", ledger: "" };
 }
 
 /** @returns {Stamp} an empty one when there is none or it cannot be read */

@@ -14,12 +14,23 @@ export interface ServiceScope {
 const options = ({ parent, provider, dependsOn = [] }: ServiceScope, more: pulumi.Resource[] = []) =>
   childOf(parent, { dependsOn: [...dependsOn, ...more], ...(provider ? { provider } : {}) });
 
-/** Restricted: every pod of the relying party passes it. */
-export function restrictedNamespace(scope: ServiceScope, namespace: string): k8s.core.v1.Namespace {
+/**
+ * Restricted: every pod of the relying party passes it.
+ * @param acknowledgeSameCluster kept where people and policy packs look for waivers.
+ */
+export function restrictedNamespace(
+  scope: ServiceScope,
+  namespace: string,
+  acknowledgeSameCluster: string | undefined,
+): k8s.core.v1.Namespace {
   const labels = Object.fromEntries(
     ["enforce", "audit", "warn"].map((mode) => [`pod-security.kubernetes.io/${mode}`, "restricted"]),
   );
-  const metadata = { name: namespace, labels: { "app.kubernetes.io/managed-by": "sealflow", ...labels } };
+  const metadata = {
+    name: namespace,
+    labels: { "app.kubernetes.io/managed-by": "sealflow", ...labels },
+    ...(acknowledgeSameCluster === undefined ? {} : { annotations: { acknowledgeSameCluster } }),
+  };
   return new k8s.core.v1.Namespace(`${scope.name}-namespace`, { metadata }, options(scope));
 }
 

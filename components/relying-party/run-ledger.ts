@@ -11,8 +11,8 @@ import type { RelyingPartyOutputs } from "./relying-party";
 export interface RunLedgerArgs extends PlacementArgs {
   /** Name by which guests reach it; a host of the certificate. */
   host: string;
-  /** Image of the ledger, `…@sha256:…`. */
-  image: string;
+  /** Image of the ledger, `…@sha256:…`: `reference` of a ServiceImage. */
+  image: pulumi.Input<string>;
   /** The key broker: a Trustee of this program, or the URL of one that runs elsewhere (an operator's included). */
   kbsUrl: pulumi.Input<string>;
   /** CA and leaf; its CA must be the key broker's, since guests pin one. */
@@ -37,8 +37,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
   readonly reference: RelyingPartyReference;
 
   constructor(name: string, args: RunLedgerArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { acknowledgeSameCluster } = args;
-    super("sealflow:index:RunLedger", name, acknowledgeSameCluster ? { acknowledgeSameCluster } : {}, opts);
+    super("sealflow:index:RunLedger", name, {}, opts);
     const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
     const { namespace = "ledger", replicas = production ? 2 : 1, port = LEDGER_PORT } = args;
     const problems = placementProblems(args, this);
@@ -47,19 +46,23 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
     if (problems.length > 0)
       throw new pulumi.RunError(problems.map((text) => `RunLedger "${name}": ${text}`).join("\n"));
     this.ledgerUrl = `https://${args.host}:${port}`;
-    const objects = ledgerService({
+    const settings = {
       name: "ledger",
       namespace,
-      image: args.image,
       replicas,
       production,
       secret: "ledger-secrets",
       publicUrl: this.ledgerUrl,
       ...(args.objectsClaim === undefined ? {} : { objectsClaim: args.objectsClaim }),
-    });
+    };
+    const { image } = args;
+    const objects =
+      typeof image === "string"
+        ? ledgerService({ ...settings, image })
+        : pulumi.output(image).apply((known) => ledgerService({ ...settings, image: known }));
     const keys = new LedgerKeys(`${name}-keys`, childOf(this));
     const base: ServiceScope = { name, parent: this, provider: args.provider };
-    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace)] };
+    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace, args.acknowledgeSameCluster)] };
     const secret = serviceSecret(
       scope,
       "secrets",

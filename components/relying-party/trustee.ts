@@ -10,6 +10,8 @@ import { type PlacementArgs, placementProblems, ServiceMode } from "./placement"
 export interface TrusteeArgs extends PlacementArgs {
   /** Names and addresses by which guests reach it; the first is in every step's identity. */
   hosts: string[];
+  /** Names of the ledger, for the certificate that both have. @default none */
+  ledgerHosts?: string[];
   /** Image with the attestation service built in, `…@sha256:…`; development may take a tag. */
   image: string;
   /** `postgres://user:password@host:port/database`, for all its state; a secret. Needed in production. @default none */
@@ -41,8 +43,7 @@ export class Trustee extends pulumi.ComponentResource {
   readonly certificate: TlsCertificate;
 
   constructor(name: string, args: TrusteeArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { acknowledgeSameCluster } = args;
-    super("sealflow:index:Trustee", name, acknowledgeSameCluster ? { acknowledgeSameCluster } : {}, opts);
+    super("sealflow:index:Trustee", name, {}, opts);
     const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
     const { namespace = "trustee", replicas = production ? 2 : 1, port = TRUSTEE_PORT } = args;
     const problems = placementProblems(args, this);
@@ -64,7 +65,7 @@ export class Trustee extends pulumi.ComponentResource {
       args.certificate ??
       new TlsCertificate(
         `${name}-tls`,
-        { commonName: "sealflow relying party", hosts: [...args.hosts, inside] },
+        { commonName: "sealflow relying party", hosts: [...args.hosts, inside, ...(args.ledgerHosts ?? [])] },
         childOf(this),
       );
     this.caPem = this.certificate.caPem;
@@ -72,7 +73,7 @@ export class Trustee extends pulumi.ComponentResource {
     const admin = new KbsAdminKey(`${name}-admin`, { kbsUrl: this.kbsUrl, caPem: this.caPem }, childOf(this));
 
     const base: ServiceScope = { name, parent: this, provider: args.provider };
-    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace)] };
+    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace, args.acknowledgeSameCluster)] };
     const files = [
       serviceSecret(
         scope,

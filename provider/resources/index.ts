@@ -11,6 +11,7 @@ import { referenceValuesResource } from "./reference-values";
 import { runtimeReadiness } from "./runtime-readiness";
 import { sealedDataset } from "./sealed-dataset";
 import { sealedImage } from "./sealed-image";
+import { serviceImage } from "./service-image";
 import { stepIdentity } from "./step-identity";
 import { tlsCertificate } from "./tls-certificate";
 
@@ -30,4 +31,5 @@ export const definitions: readonly AnyDefinition[] = [
   runtimeReadiness,
   tlsCertificate,
   ledgerKeys,
+  serviceImage,
 ];

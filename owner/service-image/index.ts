@@ -1,0 +1,1 @@
+export { makeServiceImage, type ServiceImage, type ServiceImageArgs } from "./service-image";

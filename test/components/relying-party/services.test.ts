@@ -1,0 +1,147 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { ExistingCluster } from "../../../components/platform/existing-cluster";
+import { clusterProvider } from "../../../components/platform/provider";
+import { RunLedger } from "../../../components/relying-party/run-ledger";
+import { Trustee, type TrusteeArgs } from "../../../components/relying-party/trustee";
+import { databaseSecrets } from "../../../policy/services";
+
+interface Registered {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Record<string, unknown>;
+}
+const registered: Registered[] = [];
+const warnings: string[] = [];
+
+beforeAll(() => {
+  pulumi.runtime.setMocks({
+    newResource: ({ type, name, inputs }) => {
+      registered.push({ type, name, inputs });
+      const made = Object.fromEntries(
+        ["caPem", "certPem", "chainPem", "keyPem", "publicKeyPem", "seed", "urlSeed", "ledgerKey"].map((key) => [
+          key,
+          `${name}-${key}`,
+        ]),
+      );
+      return { id: `${name}-id`, state: { ...inputs, ...made } };
+    },
+    call: () => ({}),
+  });
+  jest.spyOn(pulumi.log, "warn").mockImplementation(async (text) => void warnings.push(text));
+});
+beforeEach(() => {
+  registered.length = 0;
+  warnings.length = 0;
+});
+
+const DIGEST = `@sha256:${"a".repeat(64)}`;
+const DATABASE = "postgres://kbs:PASSWORD-MARKER@db.example:6432/trustee";
+const TRUSTEE: TrusteeArgs = {
+  hosts: ["kbs.example"],
+  image: `kbs${DIGEST}`,
+  database: DATABASE,
+  databaseImage: `postgres${DIGEST}`,
+};
+let clusters = 0;
+const guests = () =>
+  new ExistingCluster(`guests-${clusters++}`, {
+    platform: "baremetal-snp",
+    kubeconfig: "k",
+    guestImage: { defaultPolicy: "deny" },
+  });
+const settled = () => new Promise((resolve) => setTimeout(resolve, 300));
+const REASON = "a cluster of our own to try things out";
+
+describe("a relying party beside the guests that it is meant to distrust", () => {
+  it("is refused for production, whatever the reason", () => {
+    const platform = guests();
+    const provider = clusterProvider(platform) as k8s.Provider;
+    const args = { ...TRUSTEE, guests: platform, provider, acknowledgeSameCluster: REASON };
+    expect(() => new Trustee("t", args)).toThrow(/could read its keys.*owner's own/);
+  });
+
+  it("is refused in development without a reason, and said aloud and kept searchable with one", async () => {
+    const platform = guests();
+    const provider = clusterProvider(platform) as k8s.Provider;
+    const { database: _d, databaseImage: _i, ...rest } = TRUSTEE;
+    const args = { ...rest, guests: platform, provider, mode: "development" as const };
+    expect(() => new Trustee("t", args)).toThrow(/acknowledgeSameCluster: "<reason>"/);
+    new Trustee("t", { ...args, acknowledgeSameCluster: REASON });
+    await settled();
+    expect(warnings.join()).toContain(REASON);
+    const namespace = registered.find(({ type }) => type.endsWith("core/v1:Namespace"));
+    expect(namespace?.inputs).toMatchObject({ metadata: { annotations: { acknowledgeSameCluster: REASON } } });
+  });
+
+  it("elsewhere needs no reason, and one that is given is a misunderstanding", () => {
+    const provider = new k8s.Provider("own", { kubeconfig: "own" });
+    expect(() => new Trustee("t", { ...TRUSTEE, guests: guests(), provider, acknowledgeSameCluster: REASON })).toThrow(
+      /another cluster than guests. Remove it/,
+    );
+  });
+});
+
+describe("Trustee", () => {
+  it("puts keys and the database's password into Secrets, and into nothing else", async () => {
+    new Trustee("t", TRUSTEE);
+    await settled();
+    const open = registered.filter(({ type }) => !type.endsWith("core/v1:Secret"));
+    expect(JSON.stringify(open)).not.toMatch(/PASSWORD-MARKER|-keyPem/);
+    const secrets = registered.filter(({ type }) => type.endsWith("core/v1:Secret"));
+    expect(JSON.stringify(secrets)).toMatch(/PASSWORD-MARKER/);
+    expect(JSON.stringify(secrets)).not.toContain('"admin.key"');
+  });
+
+  it.each<[string, Partial<TrusteeArgs>, RegExp]>([
+    ["one replica", { replicas: 1 }, /replicas is 1/],
+    ["an image by tag", { image: "kbs:v0.22.0" }, /not pinned by digest/],
+    ["no host", { hosts: [] }, /hosts: empty/],
+    ["a third mode", { mode: "demo" as never }, /neither "production" nor "development"/],
+  ])("%s in production is refused", (_title, more, message) => {
+    expect(() => new Trustee("t", { ...TRUSTEE, ...more })).toThrow(message);
+  });
+
+  it("in production without a database is refused: a restart would bring default policies back", () => {
+    const { database: _d, databaseImage: _i, ...rest } = TRUSTEE;
+    expect(() => new Trustee("t", rest)).toThrow(/a restart loses keys, grants and policies/);
+  });
+
+  it("a database URL that is none is refused without being quoted", () => {
+    expect(() => databaseSecrets("mysql://u:PASSWORD-MARKER@h/d")).toThrow(/^(?!.*PASSWORD-MARKER).*postgres:\/\//);
+    expect(databaseSecrets("postgres://u:p%40ss@h/d")).toMatchObject({ PGPASSWORD: "p@ss", PGPORT: "5432" });
+  });
+});
+
+describe("RunLedger", () => {
+  it("gives the reference that environments take, under the key broker's CA", async () => {
+    const trustee = new Trustee("t", TRUSTEE);
+    const ledger = new RunLedger("l", {
+      host: "ledger.example",
+      image: `ledger${DIGEST}`,
+      kbsUrl: trustee.kbsUrl,
+      certificate: trustee.certificate,
+      database: "postgres://l:p@db/l",
+      objectsClaim: "objects",
+    });
+    const reference = await new Promise((resolve) => pulumi.output(ledger.reference).apply(resolve));
+    expect(reference).toEqual({
+      kbsUrl: "https://kbs.example:8080",
+      ledgerUrl: "https://ledger.example:8443",
+      caPem: "t-tls-caPem",
+      ledgerKey: "l-keys-ledgerKey",
+    });
+  });
+
+  it("replicas without a common place for objects are refused", () => {
+    const certificate = new Trustee("t", TRUSTEE).certificate;
+    const args = {
+      host: "l.example",
+      image: `l${DIGEST}`,
+      kbsUrl: "https://k",
+      certificate,
+      database: "postgres://l:p@d/l",
+    };
+    expect(() => new RunLedger("l", args)).toThrow(/ReadWriteMany/);
+  });
+});
