@@ -29,6 +29,8 @@ export interface ProgramStart {
 
 /** Where the program's folder is found inside. */
 const BIN = "/mnt";
+/** Where volumes wait for their places. */
+const PLACE = ".sealflow-volumes";
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** @throws Error for a container whose command is not known. */
@@ -38,6 +40,25 @@ export function startProgram({ container, program, env, volumes, folder, log }: 
   const own = join(folder, "roots", container.name);
   mkdirSync(own, { recursive: true });
   const root = join(own, "root");
+  const mounts = (container.volumeMounts ?? []).map(({ name, mountPath, subPath }) => {
+    const from = volumes[name];
+    if (from === undefined) throw new Error(`${container.name}: there is no volume ${name}`);
+    return { source: quoted(join(from, subPath ?? "")), target: quoted(mountPath) };
+  });
+  const inside = [
+    "set -e",
+    ...mounts.flatMap(({ target }, n) => {
+      const from = `/${PLACE}/${n}`;
+      const parent = `"$(dirname ${target})"`;
+      return [
+        `if [ -d ${from} ]; then mkdir -p ${target}; else mkdir -p ${parent}; touch ${target}; fi`,
+        `mount --bind ${from} ${target}`,
+      ];
+    }),
+    'cd "$1"',
+    "shift",
+    'exec "$@"',
+  ];
   const lines = [
     "set -e",
     "mount --make-rprivate /",
@@ -46,19 +67,16 @@ export function startProgram({ container, program, env, volumes, folder, log }: 
     `mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
     ...["proc", "dev", "sys"].map((name) => `mount --rbind /${name} ${quoted(join(root, name))}`),
     ...(program.bin ? [`mount --bind ${quoted(program.bin)} ${quoted(join(root, BIN))}`] : []),
-    ...(container.volumeMounts ?? []).flatMap(({ name, mountPath, subPath }) => {
-      const from = volumes[name];
-      if (from === undefined) throw new Error(`${container.name}: there is no volume ${name}`);
-      const at = quoted(join(root, mountPath));
-      const source = quoted(join(from, subPath ?? ""));
-      // A single file of a volume is mounted on a file.
+    // Brought in at a place of ours, and to theirs from inside: links on the way must not lead to the host's folders.
+    ...mounts.flatMap(({ source }, n) => {
+      const at = quoted(join(root, PLACE, String(n)));
       return [
-        `mkdir -p ${source} 2>/dev/null || true`,
-        `if [ -d ${source} ]; then mkdir -p ${at}; else mkdir -p "$(dirname ${at})"; touch ${at}; fi`,
+        `[ -e ${source} ] || mkdir -p ${source}`,
+        `if [ -d ${source} ]; then mkdir -p ${at}; else mkdir -p ${quoted(join(root, PLACE))}; touch ${at}; fi`,
         `mount --bind ${source} ${at}`,
       ];
     }),
-    `exec chroot ${quoted(root)} /bin/sh -c 'cd "$1" && shift && exec "$@"' sh ${quoted(container.workingDir ?? "/")} "$@"`,
+    `exec chroot ${quoted(root)} /bin/sh -c ${quoted(inside.join("\n"))} sh ${quoted(container.workingDir ?? "/")} "$@"`,
   ];
   const out = openSync(log, "a", 0o600);
   const namespaces = process.getuid?.() === 0 ? ["-m"] : ["-U", "-r", "-m"];
