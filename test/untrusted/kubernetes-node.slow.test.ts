@@ -187,6 +187,7 @@ interface Ended {
     const end = await run((spec) => void spec.containers.unshift(sidecar), await d.openRun());
     expect(end.phase).toBe("Failed");
     expect(end.containers.spy).toMatchObject({ exitCode: 20, reason: "POLICY" });
+    expect(readdirSync(join(d.home, "guests"))).toEqual([]);
   }, 60_000);
 
   it("ordinary pods run what the table names, with their token, files and environment, and end when told", async () => {
@@ -231,7 +232,6 @@ interface Ended {
       }
     });
     expect(left).toEqual([]);
-    expect(readdirSync(join(d.home, "guests"))).toEqual([]);
   }, 120_000);
 
   it("sample evidence gets no key under the production policy", async () => {
