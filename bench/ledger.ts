@@ -5,9 +5,14 @@
 
 import { existsSync } from "node:fs";
 import { type BenchOptions, type Figure, figure } from "./figure";
+import type { Grown } from "./ledger/growth";
 import { program } from "./support/child";
 
 const STEPS = Number(process.env.SEALFLOW_BENCH_STEPS ?? 2000);
+/** Steps that the database holds already. SEALFLOW_BENCH_SIZES changes them. */
+const SIZES = process.env.SEALFLOW_BENCH_SIZES ?? "10,1000,10000,100000";
+/** How much more a step may cost at the last size than at the first. */
+const FLAT = 1.25;
 
 interface Loaded {
   readonly perSecond: number;
@@ -21,6 +26,7 @@ interface Loaded {
 export async function run({ say }: BenchOptions): Promise<Figure[]> {
   const load = program("bench/ledger/load.ts", ["pg-native"]);
   const server = program("bench/ledger/server.ts", ["pg-native"]);
+  const growth = program("bench/ledger/growth.ts", ["pg-native"]);
   try {
     const figures: Figure[] = [];
     for (const [engine, name] of [
@@ -54,10 +60,31 @@ export async function run({ say }: BenchOptions): Promise<Figure[]> {
           atLeast: Number((0.8 * found.first).toPrecision(3)),
         }),
       );
+      say(`${name} with ${SIZES} steps in it`);
+      figures.push(...growthFigures(on, engine, await growth.run<Grown[]>(engine, SIZES)));
     }
     return figures;
   } finally {
     load.remove();
     server.remove();
+    growth.remove();
   }
+}
+
+/** By CPU time, which other load does not stretch; PostgreSQL works in processes of its own, so there by the clock. */
+function growthFigures(on: string, engine: "sqlite" | "postgres", found: readonly Grown[]): Figure[] {
+  const cost = ({ cpuMs, wallMs }: Grown): number => (engine === "sqlite" ? cpuMs : wallMs);
+  const by = engine === "sqlite" ? "CPU time" : "by the clock";
+  const [first] = found;
+  if (!first) return [];
+  const against = Number(cost(first).toPrecision(3));
+  return found.map((at) =>
+    figure({
+      name: `${on}, a step from claim to commit behind ${at.steps} others, ${by}`,
+      value: cost(at),
+      unit: "ms",
+      ...(at === first ? {} : { against }),
+      ...(at === found.at(-1) ? { atMost: Number((FLAT * against).toPrecision(3)) } : {}),
+    }),
+  );
 }
