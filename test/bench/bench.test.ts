@@ -1,5 +1,6 @@
 import { benchNames, main } from "../../bench";
 import { figure, tableOf } from "../../bench/figure";
+import { idealSeconds } from "../../bench/run/pipeline";
 
 const FORM = ["name", "value", "unit", "against", "ratio", "goal", "met"];
 
@@ -28,6 +29,19 @@ describe("bench", () => {
     expect(code).toBe(2);
     expect(said.join()).toContain("trust");
     expect(benchNames()).not.toContain("figure");
+  });
+
+  it("the ideal schedule of a pipeline waits for producers and places, and for nothing else", () => {
+    const from = (...steps: string[]) => ({
+      outputs: {},
+      inputs: Object.fromEntries(steps.map((step) => [step, { from: `${step}.x`, format: "json" as const }])),
+    });
+    const graph = { a: from(), b: from("a"), c: from("a"), d: from("a"), e: from("b", "c", "d") };
+    const seconds = new Map(Object.entries({ a: 1, b: 2, c: 2, d: 3, e: 1 }));
+    expect(idealSeconds(graph, seconds, 1)).toBe(9);
+    // a, then b beside c, then d, then e.
+    expect(idealSeconds(graph, seconds, 2)).toBe(7);
+    expect(idealSeconds(graph, seconds, 3)).toBe(5);
   });
 
   it("a figure compares with its limit and its goal", () => {
