@@ -18,7 +18,7 @@ import { fill, postgresRows, sqliteRows } from "./fill";
 /** Steps that count at each size. */
 const MEASURED = 150;
 /** Steps before them: the first ones until the program is compiled, the others until its pages are read. */
-const WARM = { first: 400, then: 30 };
+const WARM = { first: 400, later: 30 };
 
 export interface Grown {
   readonly steps: number;
@@ -101,7 +101,7 @@ async function main([engine = "", list = ""]: string[]): Promise<void> {
         ledger = await open();
       }
       const all: Awaited<ReturnType<typeof step>>[] = [];
-      const warm = found.length === 0 ? WARM.first : WARM.then;
+      const warm = found.length === 0 ? WARM.first : WARM.later;
       for (let i = 0; i < warm + MEASURED; i++) all.push(await step(ledger, world, run));
       commit = all[0]?.commit ?? "";
       filled += all.length;
