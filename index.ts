@@ -32,7 +32,11 @@ export {
   type RelyingPartyArgs,
   type RelyingPartyOutputs,
 } from "./components/relying-party/relying-party";
-export { EncryptedStorage, type EncryptedStorageArgs } from "./components/storage/encrypted-storage";
+export {
+  EncryptedStorage,
+  type EncryptedStorageArgs,
+  type StorageOutputs,
+} from "./components/storage/encrypted-storage";
 export * from "./model";
 export { KbsAdminKey, type KbsAdminKeyArgs } from "./resources/kbs-admin-key";
 export { KbsPolicy, type KbsPolicyArgs } from "./resources/kbs-policy";

@@ -13,4 +13,5 @@ export {
   type SelfManagedClusterArgs,
 } from "./aws/eks-confidential-node-group";
 export { EksPeerPods } from "./aws/eks-peer-pods";
+export { EncryptedBucket, type EncryptedBucketArgs } from "./aws/encrypted-bucket";
 export { type GuestImageArgs, GuestImagePolicy, type GuestSizesArgs } from "./platform/peer-pods";

@@ -9,4 +9,5 @@ export {
   type ExistingAksArgs,
   type ExistingAzureNetworkArgs,
 } from "./azure/args";
+export { EncryptedContainer, type EncryptedContainerArgs } from "./azure/encrypted-container";
 export { type GuestImageArgs, GuestImagePolicy, type GuestSizesArgs } from "./platform/peer-pods";

@@ -4,13 +4,13 @@ import { localBackend } from "./backend/local-backend";
 import { LocalPlatform, type LocalPlatformArgs } from "./platform/local-platform";
 import type { Platform } from "./platform/platform";
 import { RelyingParty, type RelyingPartyOutputs } from "./relying-party/relying-party";
-import { EncryptedStorage, type EncryptedStorageArgs } from "./storage/encrypted-storage";
+import { EncryptedStorage, type EncryptedStorageArgs, type StorageOutputs } from "./storage/encrypted-storage";
 
 /** Where a pipeline lives: the one switch between `local` and production. */
 export interface Environment {
   platform: Platform;
   relyingParty: RelyingPartyOutputs;
-  storage: EncryptedStorage;
+  storage: StorageOutputs;
   /** How Jobs get started. */
   backend: Backend;
 }

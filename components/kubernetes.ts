@@ -9,6 +9,7 @@ export { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "./platform
 export { ExistingCluster, type ExistingClusterArgs } from "./platform/existing-cluster";
 export { GuestImagePolicy } from "./platform/peer-pods";
 export { clusterProvider } from "./platform/provider";
+export { workloadProvider } from "./platform/workload-provider";
 export { type PlacementArgs, ServiceMode } from "./relying-party/placement";
 export { RunLedger, type RunLedgerArgs } from "./relying-party/run-ledger";
 export { Trustee, type TrusteeArgs } from "./relying-party/trustee";

@@ -40,3 +40,16 @@ export function orderProblems(state: readonly StateResource[], calls: readonly C
       .map((needed) => `${needed} went before ${name}, which needs it`);
   });
 }
+
+/** Names of custom resources by the length of the longest chain of what they need: those of one layer need none of it. */
+export function layersOf(state: readonly StateResource[]): string[][] {
+  const custom = own(state).filter((resource) => resource.custom);
+  const needs = new Map(custom.map(({ urn, dependencies = [] }) => [urn, dependencies]));
+  const depth = (urn: string): number => 1 + Math.max(0, ...(needs.get(urn) ?? []).map(depth));
+  const layers: string[][] = [];
+  for (const { urn } of custom) {
+    const layer = depth(urn) - 1;
+    layers[layer] = [...(layers[layer] ?? []), nameOf(urn)];
+  }
+  return layers;
+}

@@ -1,6 +1,8 @@
 /** Programs that tests of the cloud components run on the engine. */
-import { EksPeerPods, type EksPeerPodsArgs } from "../../../components/aws";
-import { AksPeerPods, type AksPeerPodsArgs } from "../../../components/azure";
+
+import { ResourceGroup } from "@pulumi/azure-native/resources";
+import { EksPeerPods, type EksPeerPodsArgs, EncryptedBucket } from "../../../components/aws";
+import { AksPeerPods, type AksPeerPodsArgs, EncryptedContainer } from "../../../components/azure";
 
 export const IMAGE =
   "/subscriptions/11111111-2222-4333-8444-555555555555/resourceGroups/images/providers/Microsoft.Compute/galleries/guests/images/podvm/versions/0.22.0";
@@ -40,4 +42,19 @@ export function bothClouds() {
     sizes: { default: "m6a.large" },
     acknowledgeUnboundInitdata: true,
   });
+}
+
+/** Storage of both clouds, with the ledger's identity given. */
+export function bothStorages({ principalId, retentionSeconds }: { principalId: string; retentionSeconds?: number }) {
+  const retention = retentionSeconds === undefined ? {} : { retentionSeconds };
+  const ledgerRoleArn = "arn:aws:iam::123456789012:role/ledger";
+  const bucket = new EncryptedBucket("sealed", { region: "us-east-2", ledgerRoleArn, ...retention });
+  const group = new ResourceGroup("group", { location: "eastus" });
+  const container = new EncryptedContainer("blobs", {
+    resourceGroupName: group.name,
+    location: "eastus",
+    ledgerPrincipalId: principalId,
+    ...retention,
+  });
+  return { s3: bucket.url, blob: container.url };
 }
