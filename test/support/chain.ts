@@ -16,8 +16,9 @@ export const PLANTED = {
   printed: "planted-printed-e2b07c41d6f9",
 } as const;
 
-const PROGRAM = `
-const { ConfidentialPipeline, dataset, image, localEnvironment, pipeline } = require("sealflow");
+/** @param environment an expression of the program. */
+const programOf = (environment: string): string => `
+const { ConfidentialPipeline, dataset, EncryptedStorage, environment, image, localEnvironment, pipeline, RelyingParty } = require("sealflow");
 const p = pipeline("chain");
 const mails = p.input("mails", "jsonl");
 const shared = image.folder("./steps/shared");
@@ -29,7 +30,7 @@ const right = p.step("right", { image: shared, command: ["node", "/app/main.js",
 const join = p.step("join", { image: image.folder("./steps/join"), command: ["node", "/app/main.js"],
   inputs: { left: left.out, right: right.out }, outputs: { result: "json" } });
 p.release({ result: join.result });
-const chain = new ConfidentialPipeline("chain", { spec: p.toJSON(), inputs: { mails: dataset.file("data/mails.jsonl") }, environment: localEnvironment() });
+const chain = new ConfidentialPipeline("chain", { spec: p.toJSON(), inputs: { mails: dataset.file("data/mails.jsonl") }, environment: ${environment} });
 exports.version = chain.version;
 exports.identities = chain.identities;
 `;
@@ -50,9 +51,23 @@ const read = (name) => JSON.parse(fs.readFileSync("/sealflow/in/" + name, "utf8"
 fs.writeFileSync("/sealflow/out/result", JSON.stringify({ left: read("left"), right: read("right") }));
 `;
 
+/** Simulated guests on a cluster, started by Argo; the relying party is this machine's. */
+const CLUSTER = `(() => {
+  const { argoBackend, ExistingCluster } = require("sealflow/kubernetes");
+  return environment({
+    platform: new ExistingCluster("cluster", { platform: "local", runtimeClass: "kata-qemu-coco-dev" }),
+    relyingParty: new RelyingParty("relying-party"), storage: new EncryptedStorage("storage"), backend: argoBackend(),
+  });
+})()`;
+
 /** A project with that pipeline; nothing is started yet. */
-export function createChain(): Project {
-  const project = createProject(PROGRAM);
+export const createChain = (): Project => makeChain(programOf("localEnvironment()"));
+
+/** The same on a cluster. */
+export const createClusterChain = (): Project => makeChain(programOf(CLUSTER));
+
+function makeChain(program: string): Project {
+  const project = createProject(program);
   project.write("data/mails.jsonl", `{"text":"${PLANTED.data}"}\n{"text":"second"}\n`);
   project.write("steps/first/main.js", FIRST);
   project.write("steps/shared/main.js", SHARED);
