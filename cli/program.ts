@@ -70,6 +70,7 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--detach", "in the background")
     .option("--stop", "stop the one in the background")
     .option("--status", "say whether it runs; exit 4 when it does not")
+    .option("--store <url>", "at the first start: an object store on this machine instead of the embedded one")
     .action((options) => act(options, (context) => dev(context, options, backend)));
   add("up", "deploy a stack with Pulumi")
     .option("--stack <name>", "which", "local")

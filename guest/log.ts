@@ -6,6 +6,7 @@ import { type Assignment, LOG } from "./answer";
 import type { OpenedBundle } from "./bundle";
 import type { Network } from "./net/https";
 import { associatedData, type WrittenObject } from "./outputs";
+import { placeIn } from "./parts";
 import { sealAndUpload } from "./upload";
 
 /** The size of a log tells no more than which multiple of this it is, bytes. */
@@ -21,12 +22,13 @@ export function padLog(text: Uint8Array): Uint8Array {
 
 /** @param lastWords lines of the runner, such as how the program ended. */
 export async function writeLog(
-  { bundle }: OpenedBundle,
+  opened: OpenedBundle,
   work: Assignment,
   output: Uint8Array,
   lastWords: readonly string[],
   network: Network,
 ): Promise<WrittenObject> {
+  const { bundle } = opened;
   const { step } = bundle.program;
   const root = fromBase64url(bundle.logRoot);
   const key = objectKey(root, work.runSecret, work.run, step, work.shard, work.attempt);
@@ -35,7 +37,7 @@ export async function writeLog(
   const content = padLog(Buffer.concat([output, utf8(newline + words)]));
   const sealed = await sealAndUpload(
     {
-      url: work.go.log.url,
+      place: placeIn(opened, work, LOG, work.go.log.url, network),
       key,
       associatedData: associatedData(work, edgeName(step, LOG), "text"),
       hmacKey: plaintextKey(root),

@@ -12,6 +12,7 @@ import type { OpenedBundle } from "./bundle";
 import { RunnerError } from "./errors";
 import { checkerFor, FormatError } from "./formats";
 import type { Network } from "./net/https";
+import { placeIn } from "./parts";
 import { type Sealed, sealAndUpload } from "./upload";
 
 const READ_BYTES = 1024 * 1024;
@@ -25,12 +26,13 @@ export interface WrittenObject extends Sealed {
 
 /** @throws RunnerError OUTPUT_MISSING, OUTPUT_KIND, OUTPUT_BIT, FORMAT, STORE_UNREACHABLE. */
 export async function writeOutput(
-  { bundle }: OpenedBundle,
+  opened: OpenedBundle,
   work: Assignment,
   output: string,
   folder: string,
   network: Network,
 ): Promise<WrittenObject> {
+  const { bundle } = opened;
   const { step, outputs } = bundle.program;
   const spec = outputs[output];
   const place = work.go.uploads[output];
@@ -45,7 +47,7 @@ export async function writeOutput(
     const bit = spec.declassify === undefined ? {} : { bit: await readBit(file, size, output) };
     const sealed = await sealAndUpload(
       {
-        url: place.url,
+        place: placeIn(opened, work, output, place.url, network),
         key,
         associatedData: associatedData(work, edge, spec.format),
         hmacKey: plaintextKey(edgeRoot),

@@ -3,6 +3,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { PREFIX_BYTES, SALT_BYTES, StreamSealer, sealedSize } from "../protocol/stream";
 import { createDigest } from "./digest";
 import type { Network } from "./net/https";
+import { type Place, sendInParts } from "./parts";
 
 export interface Sealed {
   /** SHA-256 of the ciphertext, hex. */
@@ -14,7 +15,7 @@ export interface Sealed {
 }
 
 export interface Upload {
-  readonly url: string;
+  readonly place: Place;
   readonly key: Uint8Array;
   readonly associatedData: Uint8Array;
   /** Key of the plaintext's HMAC. */
@@ -25,6 +26,12 @@ export interface Upload {
   readonly read: () => AsyncIterable<Uint8Array>;
 }
 
+/** The ledger's own store takes an object in one PUT; another one is asked for places, and goes on after a cut. */
+function send(place: Place, size: number, network: Network, content: () => AsyncGenerator<Uint8Array>): Promise<void> {
+  if (place.kind === "whole") return network.upload(place.url, size, content);
+  return sendInParts(network, size, () => place.ask(size), content);
+}
+
 /** @throws RunnerError STORE_UNREACHABLE, STORE_FULL, or what `read` throws. */
 export async function sealAndUpload(upload: Upload, network: Network): Promise<Sealed> {
   // Drawn once: a second try sends the same bytes, so a store that has them already can tell.
@@ -32,7 +39,7 @@ export async function sealAndUpload(upload: Upload, network: Network): Promise<S
   const prefix = randomBytes(PREFIX_BYTES);
   const size = sealedSize(upload.size);
   let result: Sealed | undefined;
-  await network.upload(upload.url, size, async function* () {
+  await send(upload.place, size, network, async function* () {
     const hash = createDigest(size);
     try {
       const hmac = createHmac("sha256", upload.hmacKey);

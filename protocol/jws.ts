@@ -21,6 +21,8 @@ export type JwsType =
   | "sealflow-commit-answer+jwt"
   | "sealflow-answer+jwt"
   | "sealflow-upload+jwt"
+  | "sealflow-parts+jwt"
+  | "sealflow-parts-answer+jwt"
   | "sealflow-head+jwt";
 
 /** Signs the canonical JSON of `payload`. Deterministic: same payload and key, same text. */

@@ -32,7 +32,7 @@ async function main([size = "", store = "", folder = ""]: string[]): Promise<voi
   const url = `${store}/object`;
   const sealed = await sealAndUpload(
     {
-      url,
+      place: { kind: "whole", url },
       key,
       associatedData,
       hmacKey: key,

@@ -11,6 +11,8 @@ export interface DevOptions {
   readonly detach?: boolean;
   readonly stop?: boolean;
   readonly status?: boolean;
+  /** URL of an object store on this machine instead of the embedded one. */
+  readonly store?: string;
 }
 
 /** `sealflow dev`: the relying party of this project on loopback; it also carries out slots of schedules that are due. */
@@ -20,12 +22,16 @@ export async function dev(context: Context, options: DevOptions, backend: Backen
   }
   if (options.stop) return stop(context);
   if (options.status) return status(context);
-  if (options.detach) return detach(context);
-  return foreground(context, backend);
+  if (options.detach) return detach(context, options.store);
+  return foreground(context, backend, options.store);
 }
 
-async function foreground(context: Context, backend: Backend): Promise<number> {
-  const services = await startDev({ home: context.home, log: (line) => context.say(line) });
+async function foreground(context: Context, backend: Backend, store: string | undefined): Promise<number> {
+  const services = await startDev({
+    home: context.home,
+    log: (line) => context.say(line),
+    ...(store === undefined ? {} : { store }),
+  });
   const { kbsUrl, ledgerUrl } = services.connection;
   context.result({ kbsUrl, ledgerUrl }, [
     `key broker  ${kbsUrl}`,
@@ -51,17 +57,24 @@ const aborted = (signal: AbortSignal): Promise<void> =>
   });
 
 /** Starts it in the background unless it runs. */
-export async function startServices(context: Context): Promise<{ pid: number; started: boolean }> {
+export async function startServices(context: Context, store?: string): Promise<{ pid: number; started: boolean }> {
   const bin = path.join(packageRoot(), "bin", "sealflow.js");
   return startDevDetached({
     home: context.home,
-    launcher: [process.execPath, bin, "dev", "--project", context.root],
+    launcher: [
+      process.execPath,
+      bin,
+      "dev",
+      "--project",
+      context.root,
+      ...(store === undefined ? [] : ["--store", store]),
+    ],
     cwd: context.root,
   });
 }
 
-async function detach(context: Context): Promise<number> {
-  const { pid, started } = await startServices(context);
+async function detach(context: Context, store: string | undefined): Promise<number> {
+  const { pid, started } = await startServices(context, store);
   const log = context.show(path.join(context.home, "dev", "log"));
   context.result(
     { running: true, started, pid },

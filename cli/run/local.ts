@@ -1,14 +1,16 @@
 /** The local backend: Job manifests of the deployed pipeline, run by the simulated node on this machine. */
 import * as path from "node:path";
+import { devStoreOrigin } from "../../relying-party/dev";
 import { runWorkload, type StepEnd, type StepEvent } from "../../untrusted/backend-local";
 import { createNode } from "../../untrusted/node";
 import type { Backend, Phase } from "./backend";
 
 export const localBackend: Backend = async ({ home, deployed, run, done, onProgress, onNote, onRefused, signal }) => {
   const { stack, name, kbsUrl, ledgerUrl } = deployed.connection;
+  const storeUrl = devStoreOrigin(home);
   const ends = await runWorkload({
     folder: path.join(home, "backend", stack, name),
-    node: createNode({ home, connection: { kbsUrl, ledgerUrl } }),
+    node: createNode({ home, connection: { kbsUrl, ledgerUrl }, ...(storeUrl === undefined ? {} : { storeUrl }) }),
     run,
     done,
     onEvent: ({ step, shard, attempt, stage, detail }) => {

@@ -91,6 +91,10 @@ export class Network {
     }
   }
 
+  isLedger(url: string): boolean {
+    return new URL(url).origin === this.#ledger.origin;
+  }
+
   /**
    * Sends an object; `content` is called anew for every try and must give the same bytes,
    * in buffers that it needs no more.
@@ -98,40 +102,45 @@ export class Network {
    */
   upload(url: string, size: number, content: () => AsyncIterable<Uint8Array>): Promise<void> {
     return retrying("STORE_UNREACHABLE", "object", async () => {
-      const sent = this.#open("PUT", new URL(url), {
-        "content-type": "application/octet-stream",
-        "content-length": size,
-      });
-      const done = answered(sent);
-      // A store may refuse before it has read the body; its answer is what counts.
-      done.catch(() => undefined);
-      let refused = false;
-      done
-        .then(() => {
-          refused = true;
-        })
-        .catch(() => undefined);
-      try {
-        for await (const piece of notTheNetworks(content())) {
-          if (refused || sent.destroyed) break;
-          if (!sent.write(piece, () => release(piece))) await Promise.race([once(sent, "drain"), done]);
-        }
-      } catch (error) {
-        sent.destroy();
-        throw error;
-      }
-      sent.end();
-      const answer = await done;
-      await readAll(answer);
-      if (!sent.writableFinished) sent.destroy();
-      const status = answer.statusCode ?? 0;
-      if (status === 200 || status === 201 || status === 204) return;
-      if (status === 507) throw new RunnerError("STORE_FULL", "object store: full");
+      const status = await this.put(url, size, content());
       if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
         throw new RunnerError("STORE_UNREACHABLE", `object store refused an upload with ${status}`);
       }
-      throw new Error(`object store answered ${status}`);
+      if (status >= 300) throw new Error(`object store answered ${status}`);
     });
+  }
+
+  /** One PUT, once. @returns the status of the answer. @throws RunnerError STORE_FULL or what `content` throws. */
+  async put(url: string, size: number, content: AsyncIterable<Uint8Array>): Promise<number> {
+    const sent = this.#open("PUT", new URL(url), {
+      "content-type": "application/octet-stream",
+      "content-length": size,
+    });
+    const done = answered(sent);
+    // A store may refuse before it has read the body; its answer is what counts.
+    done.catch(() => undefined);
+    let refused = false;
+    done
+      .then(() => {
+        refused = true;
+      })
+      .catch(() => undefined);
+    try {
+      for await (const piece of notTheNetworks(content)) {
+        if (refused || sent.destroyed) break;
+        if (!sent.write(piece, () => release(piece))) await Promise.race([once(sent, "drain"), done]);
+      }
+    } catch (error) {
+      sent.destroy();
+      throw error;
+    }
+    sent.end();
+    const answer = await done;
+    await readAll(answer);
+    if (!sent.writableFinished) sent.destroy();
+    const status = answer.statusCode ?? 0;
+    if (status === 507) throw new RunnerError("STORE_FULL", "object store: full");
+    return status;
   }
 
   close(): void {

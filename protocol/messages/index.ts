@@ -3,6 +3,7 @@ export * from "./claim";
 export * from "./commit";
 export * from "./descriptor";
 export * from "./log";
+export * from "./parts";
 export * from "./program";
 export * from "./receipt";
 export * from "./run";

@@ -17,6 +17,8 @@ export interface DevPaths {
   readonly kbs: string;
   readonly ledger: string;
   readonly objects: string;
+  /** URL of another object store, if there is one; no secret. */
+  readonly store: string;
   readonly tls: string;
 }
 
@@ -35,6 +37,7 @@ export function devPaths(home: string): DevPaths {
     kbs: join(dev, "kbs"),
     ledger: join(dev, "ledger"),
     objects: join(dev, "objects"),
+    store: join(dev, "store"),
     tls: join(dev, "tls"),
   };
 }

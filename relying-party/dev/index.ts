@@ -12,9 +12,11 @@ import { type DevPaths, devPaths, privateDir, readIfThere, writePrivate } from "
 import { type Lock, takeLock } from "./lock";
 import { readPorts, writePorts } from "./ports";
 import { type Listener, listen } from "./serve";
+import { chooseStore } from "./store";
 
 export { type DevStatus, devStatus, startDevDetached, stopDev } from "./background";
 export { DevError } from "./errors";
+export { devStoreOrigin } from "./store";
 
 /** How often a long-running process looks whether its leaf has to be renewed, milliseconds. */
 const RENEW_CHECK_MS = 12 * 3600 * 1000;
@@ -22,6 +24,8 @@ const RENEW_CHECK_MS = 12 * 3600 * 1000;
 export interface DevOptions {
   /** State folder, such as `.sealflow`; made when missing. */
   readonly home: string;
+  /** URL of an object store on this machine, such as `s3://bucket?endpoint=http://127.0.0.1:9000`. Default: the embedded one. */
+  readonly store?: string;
   /** One line per thing worth telling; never a secret. Default: stderr. */
   readonly log?: (line: string) => void;
 }
@@ -43,7 +47,7 @@ export async function startDev(options: DevOptions): Promise<Dev> {
   const lock = takeLock(paths);
   const undo: (() => unknown)[] = [];
   try {
-    const connection = await start(paths, log, undo);
+    const connection = await start(paths, chooseStore(paths, options.store), log, undo);
     return { connection, close: () => stop(undo, lock) };
   } catch (error) {
     await stop(undo, lock);
@@ -51,7 +55,12 @@ export async function startDev(options: DevOptions): Promise<Dev> {
   }
 }
 
-async function start(paths: DevPaths, log: (line: string) => void, undo: (() => unknown)[]): Promise<Connection> {
+async function start(
+  paths: DevPaths,
+  store: string | undefined,
+  log: (line: string) => void,
+  undo: (() => unknown)[],
+): Promise<Connection> {
   const identity = await serverIdentity(paths.tls);
   const adminKey = makeOnce(paths);
   const known = readPorts(paths);
@@ -71,7 +80,13 @@ async function start(paths: DevPaths, log: (line: string) => void, undo: (() => 
   const kbs = createDevKbs({ dir: paths.kbs, admin: adminRules(adminKey) });
   undo.push(() => kbs.close());
   handleKbs = (req) => kbs.handle(req);
-  const ledger = await createLedger({ dir: paths.ledger, objectsDir: paths.objects, publicUrl: ledgerUrl, log });
+  const ledger = await createLedger({
+    dir: paths.ledger,
+    objectsDir: paths.objects,
+    publicUrl: ledgerUrl,
+    log,
+    ...(store === undefined ? {} : { storeUrl: store }),
+  });
   undo.push(() => ledger.close());
   handleLedger = ledger.handle;
 

@@ -1,5 +1,5 @@
 /** Shapes of the ledger's plain answers. What a type of protocol/ covers is verified as JWS instead. */
-import { EXIT_CLASSES } from "../../protocol/messages";
+import { EXIT_CLASSES, objectParts } from "../../protocol/messages";
 import { hex32, jws, key32, name, opening, time, url } from "../../protocol/messages/common";
 import { HEX32, NAME } from "../../protocol/names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../../protocol/shape";
@@ -30,6 +30,7 @@ export const uploadAnswer = object({
   object: text({ pattern: /^datasets\/[0-9a-f]{64}$/, what: "datasets/<digest>", max: 80 }),
   present: literal(true, false),
   url: optional(url),
+  parts: optional(objectParts),
 });
 
 export const version = object({

@@ -15,6 +15,7 @@ import {
   type Head,
   head as headShape,
   revoke,
+  uploadRequest,
 } from "../../protocol/messages";
 import { jws } from "../../protocol/messages/common";
 import { object, parse, type Shape } from "../../protocol/shape";
@@ -23,6 +24,7 @@ import type { Routes } from "../http/routes";
 import * as answers from "./answers";
 import { LedgerRefusal } from "./errors";
 import { readEvents } from "./sse";
+import { StoreClient } from "./store-client";
 
 export interface LedgerClientOptions {
   readonly url: string;
@@ -46,12 +48,15 @@ export type ReadAccess = string | (() => Promise<string>);
 
 const tokenAnswer = object({ token: jws });
 const RECONNECT_MS = 1000;
+/** Failed tries of an upload. */
+const MAX_FAILURES = 3;
 
 /** All calls are idempotent by their bytes, so they are repeated after network errors. Close it at the end. */
 export class LedgerClient {
   readonly #http: HttpsClient;
   readonly #options: LedgerClientOptions;
   readonly #key: KeyObject;
+  #storeClient: StoreClient | undefined;
 
   /** @throws HttpError URL; ProtocolError KEY. */
   constructor(options: LedgerClientOptions) {
@@ -154,18 +159,29 @@ export class LedgerClient {
   }
 
   /**
-   * Uploads the ciphertext of a dataset unless it is there.
-   * @param content opens the bytes anew: an interrupted upload is repeated once.
+   * Uploads the ciphertext of a dataset unless it is there. An upload that breaks off goes on where the store says.
+   * @param content opens the bytes anew, for each try.
+   * @returns present: whether it was there before.
    */
   async upload(token: string, content: () => Readable | Uint8Array): Promise<{ object: string; present: boolean }> {
-    for (let attempt = 0; ; attempt++) {
-      const { object: name, present, url } = await this.#post("/v1/objects", token, answers.uploadAnswer);
-      if (present || url === undefined) return { object: name, present };
+    const { size } = peekJws("sealflow-upload+jwt", token, uploadRequest);
+    let sent = false;
+    for (let failures = 0; ; ) {
+      const { object: name, present, url, parts } = await this.#post("/v1/objects", token, answers.uploadAnswer);
+      if (present || (url === undefined && parts === undefined)) return { object: name, present: present && !sent };
       try {
-        await this.#put(url, content());
-        return { object: name, present: false };
+        if (failures > MAX_FAILURES) throw new HttpError("BODY", `${name}: the store does not keep what was sent`);
+        if (parts) await this.#store().putParts(parts, size, chunksOf(content()));
+        else if (url !== undefined && this.#isLedger(url)) {
+          await this.#put(url, content());
+          return { object: name, present: false };
+        } else if (url !== undefined) await this.#store().put(url, size, chunksOf(content()));
+        // The next question is answered with what the store has now.
+        if (sent) failures++;
+        sent = true;
       } catch (error) {
-        if (attempt > 0 || !(error instanceof HttpError) || error.code === "TLS") throw error;
+        failures++;
+        if (failures > MAX_FAILURES || !(error instanceof HttpError) || error.code === "TLS") throw error;
       }
     }
   }
@@ -196,9 +212,11 @@ export class LedgerClient {
 
   /** Reads an object by a URL that the ledger gave out. The bytes are nobody's word: compare their digest. */
   async object(url: string, range?: { start: number; end?: number }, signal?: AbortSignal): Promise<Readable> {
-    const { client, path } = this.#at(url);
     const headers = range ? { range: `bytes=${range.start}-${range.end ?? ""}` } : {};
-    const answer = await client.stream("GET", path, { headers, ...(signal ? { signal } : {}) });
+    const path = new URL(url).pathname;
+    const answer = this.#isLedger(url)
+      ? await this.#at(url).client.stream("GET", this.#at(url).path, { headers, ...(signal ? { signal } : {}) })
+      : await this.#store().get(url, headers, signal);
     const wanted = range ? 206 : 200;
     if (answer.statusCode !== wanted) throw await streamRefusal(answer, path);
     return answer;
@@ -240,6 +258,7 @@ export class LedgerClient {
 
   close(): void {
     this.#http.close();
+    this.#storeClient?.close();
   }
 
   async #post<T>(path: string, token: string, shape: Shape<T>): Promise<T> {
@@ -263,6 +282,17 @@ export class LedgerClient {
   }
 
   /** The store may live on another origin; its CA is the same. */
+  /** At the ledger's own server, or at one that this machine has a route to. */
+  #isLedger(url: string): boolean {
+    const { origin } = new URL(url);
+    return origin === new URL(this.#options.url).origin || this.#options.routes?.has(origin) === true;
+  }
+
+  #store(): StoreClient {
+    this.#storeClient ??= new StoreClient(this.#options.caPem);
+    return this.#storeClient;
+  }
+
   #at(url: string): { client: HttpsClient; path: string } {
     const { origin, pathname, search } = new URL(url);
     const path = pathname + search;
@@ -312,6 +342,11 @@ async function streamRefusal(
     body = undefined;
   }
   return refused(answer.statusCode ?? 0, body, path);
+}
+
+async function* chunksOf(content: Readable | Uint8Array): AsyncGenerator<Uint8Array> {
+  if (content instanceof Uint8Array) yield content;
+  else yield* content;
 }
 
 /** RFC 6962 root, level by level: an odd last node moves up as it is. */

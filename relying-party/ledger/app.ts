@@ -12,6 +12,7 @@ import { postClaim } from "./state/claims";
 import { postCommit } from "./state/commits";
 import { registerDescriptor } from "./state/descriptors";
 import { consistency, currentHead, logSize } from "./state/log";
+import { postParts } from "./state/parts";
 import { eventsAfter, exportRun, pipelineVersions, runStatus, runsOf } from "./state/reads";
 import { postRevoke } from "./state/revocations";
 import { cancelRun, openRun } from "./state/runs";
@@ -72,6 +73,7 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
   });
   app.post("/v1/claims", async (c) => c.json({ token: await postClaim(ctx, await readToken(c.req.raw)) }));
   app.post("/v1/commits", async (c) => c.json({ token: await postCommit(ctx, await readToken(c.req.raw)) }));
+  app.post("/v1/parts", async (c) => c.json({ token: await postParts(ctx, await readToken(c.req.raw)) }));
   app.post("/v1/objects", async (c) => c.json(await postUpload(ctx, await readToken(c.req.raw))));
   app.get("/v1/events", async (c) => events(ctx, c, await reader(ctx, c, c.req.query("pipeline"))));
 

@@ -11,7 +11,9 @@ import { SealflowError } from "../../protocol/errors";
  * REVOKED: no new run. OBJECT_MISSING: an input's ciphertext is not in the store. OBJECT_CONFLICT: other bytes are
  * already there. INTERRUPTED: an upload broke off; repeat it. OBJECT_IN_USE: an open version needs it. STORE_FULL: no space left. BUSY: another writer holds the
  * database. SCHEDULE: no open version lists the schedule, or the slot is none of its cron expression's. SLOT_TIME: the
- * slot's time has not come, or is over. CORRUPT: the state folder contradicts itself, see the message.
+ * slot's time has not come, or is over. STORE_REFUSED: the object store does not let this ledger work in it: its
+ * credentials or rights are wrong. STORE_URL: at start, the store's URL cannot be used. CORRUPT: the state folder
+ * contradicts itself, see the message.
  */
 export type LedgerCode =
   | "MEDIA_TYPE"
@@ -44,7 +46,9 @@ export type LedgerCode =
   | "BUSY"
   | "STORE_FULL"
   | "SCHEDULE"
-  | "SLOT_TIME";
+  | "SLOT_TIME"
+  | "STORE_REFUSED"
+  | "STORE_URL";
 
 export const STATUS: Readonly<Record<LedgerCode, number>> = {
   MEDIA_TYPE: 415,
@@ -78,6 +82,8 @@ export const STATUS: Readonly<Record<LedgerCode, number>> = {
   STORE_FULL: 507,
   SCHEDULE: 409,
   SLOT_TIME: 409,
+  STORE_REFUSED: 502,
+  STORE_URL: 500,
 };
 
 export class LedgerError extends SealflowError<LedgerCode> {}

@@ -12,6 +12,8 @@ import { loadOrMakeSecret } from "./key-file";
 import { Signer } from "./signer";
 import { sweep } from "./state/sweep";
 import { FsStore, type FsStoreOptions } from "./store/fs";
+import { openStore, type StoreSettings } from "./store/open";
+import type { ObjectStore } from "./store/types";
 
 export { LedgerError } from "./errors";
 export type {
@@ -33,6 +35,12 @@ export interface LedgerOptions {
    * the ledger has the same keys in its `dir` and the same objects. Holds a password: pass it by file or environment.
    */
   readonly postgresUrl?: string;
+  /**
+   * URL of the object store (`s3://…`, see store/open.ts). Default: the embedded one, files in `objectsDir`.
+   * Processes that share a database share it too.
+   */
+  readonly storeUrl?: string;
+  readonly storeSettings?: StoreSettings;
   /** Folder of the embedded object store; default `<dir>/objects`. */
   readonly objectsDir?: string;
   /** Where clients and guests reach this ledger, without a slash at the end; object URLs begin with it. */
@@ -75,14 +83,16 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const db = url === undefined ? await openSqlite(dir) : await openPostgres({ url, log });
   try {
     await requireSameKey(db, signer.ledgerKey);
-    const store = new FsStore({
+    const embedded = new FsStore({
       dir: options.objectsDir ?? join(dir, "objects"),
       db,
       key: urlKey,
       publicUrl: publicUrl.replace(/\/$/, ""),
       ...(options.createFile ? { createFile: options.createFile } : {}),
     });
-    await store.init();
+    const store: ObjectStore =
+      options.storeUrl === undefined ? embedded : openStore(options.storeUrl, db, options.storeSettings);
+    if (store === embedded) await embedded.init();
     const closing = new AbortController();
     const ctx: Context = {
       db,
@@ -94,7 +104,8 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       closing: closing.signal,
       owners: options.owners && new Set(options.owners),
     };
-    const app = createApp({ ctx, objects: { store, key: urlKey }, log });
+    const objects = store === embedded ? { objects: { store: embedded, key: urlKey } } : {};
+    const app = createApp({ ctx, ...objects, log });
     const sweeping = repeat(options.sweepMs ?? SWEEP_MS, () => sweep(ctx), log);
     return {
       handle: async (req) => app.fetch(req),

@@ -69,7 +69,7 @@ describe("an upload", () => {
   const upload = (url: string, content: Uint8Array = BYTES) =>
     sealAndUpload(
       {
-        url,
+        place: { kind: "whole", url },
         key,
         associatedData: ad,
         hmacKey: key,
@@ -136,7 +136,7 @@ describe("an upload", () => {
       request.resume();
     });
     const broken = {
-      url,
+      place: { kind: "whole" as const, url },
       key,
       associatedData: ad,
       hmacKey: key,

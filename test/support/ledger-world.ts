@@ -290,6 +290,7 @@ export async function createWorld(plan: WorldPlan) {
     steps,
     /** Signed schedules by name. */
     schedules,
+    stepKey,
 
     signDescriptor: (change: Partial<Descriptor>): Promise<string> =>
       signJws("sealflow-descriptor+jwt", { ...content, ...change }, owner),

@@ -55,7 +55,7 @@ export interface Guests {
 export function createGuests(options: NodeOptions): Guests {
   const home = resolve(options.home);
   const guests = join(home, "guests");
-  const targets = targetsOf(options.connection, options.route);
+  const targets = targetsOf(options, options.route);
   const swept = sweepGuests(guests);
   const modes = new Map<string, "namespaces" | "process">();
 
@@ -139,11 +139,11 @@ function asJobEnd(error: unknown): { exitCode: number; code: string; reason: str
 }
 
 function targetsOf(
-  { kbsUrl, ledgerUrl }: NodeOptions["connection"],
+  { connection: { kbsUrl, ledgerUrl }, storeUrl }: Pick<NodeOptions, "connection" | "storeUrl">,
   route: NonNullable<NodeOptions["route"]> = (port) => port,
 ): Target[] {
   const targets = new Map<number, Target>();
-  for (const text of [kbsUrl, ledgerUrl]) {
+  for (const text of [kbsUrl, ledgerUrl, ...(storeUrl === undefined ? [] : [storeUrl])]) {
     const url = new URL(text);
     if (!["127.0.0.1", "localhost"].includes(url.hostname)) {
       throw new NodeError("UNSUPPORTED", `${url.origin}: simulated guests reach a relying party on 127.0.0.1 only`);

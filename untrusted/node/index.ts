@@ -20,6 +20,8 @@ export interface NodeOptions {
   readonly home: string;
   /** The only addresses that guests reach. */
   readonly connection: Pick<Connection, "kbsUrl" | "ledgerUrl">;
+  /** Origin of an object store that is not the ledger itself. */
+  readonly storeUrl?: string;
   /** Default auto. */
   readonly mode?: NodeMode;
   /**

@@ -176,6 +176,20 @@ const conditions: Migration = {
   },
 };
 
+const multiparts: Migration = {
+  async up(db: Any) {
+    await db.schema
+      .createTable("multiparts")
+      .addColumn("name", "text", (c) => c.primaryKey())
+      .addColumn("id", "text", (c) => c.notNull())
+      .execute();
+  },
+};
+
 export const migrations = (engine: Engine): MigrationProvider => ({
-  getMigrations: async () => ({ "001-first": first(engine), "002-conditions": conditions }),
+  getMigrations: async () => ({
+    "001-first": first(engine),
+    "002-conditions": conditions,
+    "003-multiparts": multiparts,
+  }),
 });

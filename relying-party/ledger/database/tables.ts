@@ -94,6 +94,8 @@ export interface Tables {
   cancels: { digest: string; run: string; token: string };
   /** Digest and size of each stored object, computed while it was streamed in. */
   objects: { name: string; digest: string; size: number };
+  /** Uploads in parts that are not put together yet, with the name that the store gave them. */
+  multiparts: { name: string; id: string };
   /** Owners that asked to upload a dataset object, and may delete it. */
   object_owners: { object: string; owner: string };
 }

@@ -20,6 +20,7 @@ import { edgeName } from "../../../protocol/names";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import { LedgerError } from "../errors";
+import { fits } from "../store/types";
 import { pipelineRow } from "./authority";
 import { countedCommit } from "./go";
 import { LOG, shardsOfInput } from "./graph";
@@ -29,6 +30,8 @@ import { endRun, findRun, stateNow, storedContent } from "./runs";
 import { parsedDescriptor, versionState } from "./versions";
 
 type Status = CommitAnswer["status"];
+/** What a commit and a request for places say about whose they are. */
+type Attempt = Pick<Commit, "run" | "pipelineUid" | "step" | "shard" | "attempt" | "programId">;
 type Outcome = { status: Exclude<Status, "refused"> } | { status: "refused"; refusal: CommitRefusal; detail: string };
 
 /** Digest by which the log binds what the receipt does not hold. */
@@ -56,10 +59,10 @@ export async function postCommit(ctx: Context, token: string): Promise<string> {
 type Place = Awaited<ReturnType<typeof placeOf>>;
 
 /** The run's version decides with which key the commit must be signed. */
-async function placeOf(tx: Tx, c: Commit) {
+export async function placeOf(tx: Tx, c: Pick<Commit, "run" | "pipelineUid" | "step">) {
   const run = await findRun(tx, c.run);
   if (!run || run.pipeline_uid !== c.pipelineUid) {
-    throw new LedgerError("RUN_UNKNOWN", `commit: this ledger has no run ${c.run} of that pipeline`);
+    throw new LedgerError("RUN_UNKNOWN", `attempt: this ledger has no run ${c.run} of that pipeline`);
   }
   const { token } = await tx
     .selectFrom("versions")
@@ -68,7 +71,7 @@ async function placeOf(tx: Tx, c: Commit) {
     .executeTakeFirstOrThrow();
   const d = parsedDescriptor(token);
   const step = Object.hasOwn(d.steps, c.step) ? d.steps[c.step] : undefined;
-  if (!step) throw new LedgerError("NOT_FOUND", `commit: the run's version has no step ${c.step}`);
+  if (!step) throw new LedgerError("NOT_FOUND", `attempt: the run's version has no step ${c.step}`);
   return { run, d, step, version: run.version };
 }
 
@@ -88,7 +91,13 @@ async function settle(ctx: Context, c: Commit, place: Place, token: string, dige
 const refused = (refusal: CommitRefusal, detail: string): Outcome => ({ status: "refused", refusal, detail });
 
 /** Decides what needs no look at the receipt: repeated bytes, twins, ended runs and versions, unknown attempts. */
-async function standing(tx: Tx, c: Commit, digest: string, place: Place, now: number): Promise<Outcome | undefined> {
+export async function standing(
+  tx: Tx,
+  c: Attempt,
+  digest: string,
+  place: Place,
+  now: number,
+): Promise<Outcome | undefined> {
   const known = await tx.selectFrom("commits").select("outcome").where("digest", "=", digest).executeTakeFirst();
   if (known) return { status: known.outcome === "ok" ? "committed" : "recorded" };
   const run = await findRun(tx, c.run);
@@ -123,7 +132,7 @@ async function standing(tx: Tx, c: Commit, digest: string, place: Place, now: nu
   return undefined;
 }
 
-async function isCommitted(tx: Tx, c: Commit): Promise<boolean> {
+async function isCommitted(tx: Tx, c: Attempt): Promise<boolean> {
   const row = await tx
     .selectFrom("shards")
     .select("committed_attempt")
@@ -170,9 +179,11 @@ async function committedDigests(tx: Tx, c: Commit, d: Place["d"]): Promise<Map<s
 
 async function missingObject(ctx: Context, c: Commit): Promise<Outcome | undefined> {
   for (const [output, { digest, size }] of [...Object.entries(c.outputs), [LOG, c.log] as const]) {
-    const found = await ctx.store.stat(objectName(c.run, `${c.step}.${output}`, c.shard, c.attempt));
+    const name = objectName(c.run, `${c.step}.${output}`, c.shard, c.attempt);
+    await ctx.store.settle(name, size);
+    const found = await ctx.store.stat(name);
     if (!found) return refused("OBJECT_MISSING", `${attemptName(c)}: output ${output} was not uploaded`);
-    if (found.digest !== digest || found.size !== size) {
+    if (!fits(found, { digest, size })) {
       return refused("OBJECT_MISSING", `${attemptName(c)}: output ${output} was uploaded with other bytes`);
     }
   }

@@ -42,10 +42,10 @@ export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string
     run.expires_at,
     ctx.now() + step.limits.timeoutSeconds + step.limits.waitSeconds + TRANSFER_SECONDS,
   );
-  const read = (object: string): string => ctx.store.url("get", object, until);
-  const place = (output: string) => {
+  const read = (object: string): Promise<string> => ctx.store.url("get", object, until);
+  const place = async (output: string) => {
     const object = objectName(run.run, `${g.step}.${output}`, g.shard, g.attempt);
-    return { object, url: ctx.store.url("put", object, until) };
+    return { object, url: await ctx.store.url("put", object, until) };
   };
 
   return {
@@ -55,27 +55,40 @@ export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string
     attempt: g.attempt,
     shard: g.shard,
     runSecret: await sealTo(c.ephemeralKey, runSecretContext(run.run, claim), run.secret),
-    inputs: Object.fromEntries(
-      Object.entries(inputs).map(([name, list]) => [
-        name,
-        list.map(({ stored, ...input }) => ({ ...input, url: read(stored) })),
-      ]),
+    inputs: await mapped(inputs, (list) =>
+      Promise.all(list.map(async ({ stored, ...input }) => ({ ...input, url: await read(stored) }))),
     ),
     ...(facts.condition ? { condition: facts.condition } : {}),
-    datasets: Object.fromEntries(
-      Object.entries(step.inputs).flatMap(([name, { dataset, imported }]) => {
-        const digest = imported && facts.content.imports[imported.input]?.object.digest;
-        const pinned = dataset === undefined ? undefined : d.datasets[dataset]?.object;
-        const object = digest === undefined ? pinned : importObject(digest);
-        return object === undefined ? [] : [[name, { url: read(object) }]];
-      }),
-    ),
-    uploads: Object.fromEntries(Object.keys(step.outputs).map((output) => [output, place(output)])),
-    log: place(LOG),
+    datasets: await mapped(datasetObjects(d, step, facts.content.imports), async (object) => ({
+      url: await read(object),
+    })),
+    uploads: await mapped(step.outputs, (_, output) => place(output)),
+    log: await place(LOG),
     head: await ctx.signer.head({ size, root }),
     consistency: facts.consistency,
   };
 }
+
+/** The same keys with values that take a while. */
+async function mapped<T, U>(of: Readonly<Record<string, T>>, to: (value: T, key: string) => Promise<U>) {
+  const entries = Object.entries(of).map(async ([key, value]) => [key, await to(value, key)] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** Input → object of its dataset, or of what the run imports for it. */
+const datasetObjects = (
+  d: Descriptor,
+  step: DescriptorStep,
+  imports: ReturnType<typeof storedContent>["imports"],
+): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(step.inputs).flatMap(([name, { dataset, imported }]) => {
+      const digest = imported && imports[imported.input]?.object.digest;
+      const pinned = dataset === undefined ? undefined : d.datasets[dataset]?.object;
+      const object = digest === undefined ? pinned : importObject(digest);
+      return object === undefined ? [] : [[name, object]];
+    }),
+  );
 
 /** The receipt's head was verified when it was committed. */
 const receiptHeadSize = (receipt: Dsse): number => headSize(peekReceipt(receipt).predicate.head);

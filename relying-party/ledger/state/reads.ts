@@ -7,6 +7,7 @@ import type { RunContent } from "../../../protocol/opening";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import type { RunState, ShardState, Tables } from "../database/tables";
+import { fits } from "../store/types";
 import { pipelineRow } from "./authority";
 import { LOG } from "./graph";
 import { currentHead } from "./log";
@@ -223,7 +224,8 @@ async function objectUrls(
   const until = ctx.now() + EXPORT_SECONDS;
   const urls: Record<string, string> = {};
   const add = async (name: string, digest: string): Promise<void> => {
-    if ((await ctx.store.stat(name))?.digest === digest) urls[digest] = ctx.store.url("get", name, until);
+    const found = await ctx.store.stat(name);
+    if (found && fits(found, { digest, size: found.size })) urls[digest] = await ctx.store.url("get", name, until);
   };
   for (const token of ends) {
     const c = peekJws("sealflow-commit+jwt", token, commit);

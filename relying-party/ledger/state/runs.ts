@@ -14,6 +14,7 @@ import { type Context, RUN_REQUEST_SECONDS, SKEW_SECONDS } from "../context";
 import type { Tx } from "../database/open";
 import type { RunState, Tables } from "../database/tables";
 import { LedgerError } from "../errors";
+import { fits } from "../store/types";
 import { pipelineRow, requireFresh, requireOperator, verifySelfSigned } from "./authority";
 import { importedInputs } from "./graph";
 import { append, logSize, rootAt } from "./log";
@@ -252,7 +253,7 @@ async function requireDatasets(ctx: Context, d: Descriptor, opening: Opening): P
   ]) as [string, Descriptor["datasets"][string]][];
   for (const [input, { object, digest, size }] of [...Object.entries(d.datasets), ...imports]) {
     const found = await ctx.store.stat(object);
-    if (!found || found.digest !== digest || found.size !== size) {
+    if (!found || !fits(found, { digest, size })) {
       throw new LedgerError("OBJECT_MISSING", `inputs.${input}: ${object} is not in the object store; upload it again`);
     }
   }

@@ -1,5 +1,5 @@
 /** `POST /v1/objects`: owners upload and delete the ciphertext of datasets. */
-import { type UploadRequest, uploadRequest } from "../../../protocol/messages";
+import { type ObjectParts, type UploadRequest, uploadRequest } from "../../../protocol/messages";
 import type { Context } from "../context";
 import { LedgerError } from "../errors";
 import { pipelineRow, requireFresh, requireKnownOwner, requireOperator, verifySelfSigned } from "./authority";
@@ -10,7 +10,10 @@ const UPLOAD_SECONDS = 24 * 3600;
 export interface UploadAnswer {
   readonly object: string;
   readonly present: boolean;
+  /** Where all of it goes in one PUT. */
   readonly url?: string;
+  /** Where it goes in parts, instead of `url`; the same request again says whether it has arrived. */
+  readonly parts?: ObjectParts;
 }
 
 export async function postUpload(ctx: Context, token: string): Promise<UploadAnswer> {
@@ -31,14 +34,23 @@ export async function postUpload(ctx: Context, token: string): Promise<UploadAns
       .onConflict((c) => c.doNothing())
       .execute(),
   );
+  await ctx.store.settle(object, u.size);
   const found = await ctx.store.stat(object);
-  if (found) {
+  if (found?.digest !== undefined && found.digest !== u.digest) {
+    // Put there by somebody who knew the name: a store of its own takes any bytes.
+    await ctx.store.delete(object);
+  } else if (found) {
     if (found.size !== u.size) {
       throw new LedgerError("OBJECT_CONFLICT", `${object}: has ${found.size} bytes, the request says ${u.size}`);
     }
     return { object, present: true };
   }
-  return { object, present: false, url: ctx.store.url("put", object, ctx.now() + UPLOAD_SECONDS) };
+  const parts = await ctx.store.parts(object, u.size, ctx.now() + UPLOAD_SECONDS);
+  const [url] = parts.urls;
+  // Whoever uploads whole objects only needs no more than that.
+  return url !== undefined && parts.from === 0 && parts.partSize >= u.size && !parts.urls[1]
+    ? { object, present: false, url }
+    : { object, present: false, parts };
 }
 
 /** A run key may add what its runs import, on behalf of the pipeline's owner. @throws LedgerError FORBIDDEN. */

@@ -1,0 +1,109 @@
+/** Requests of the S3 API, signed with SigV4. Answers of the store are nobody's word; errors hold its code only. */
+import type { AwsClient } from "aws4fetch";
+import { LedgerError } from "../../errors";
+import { xmlAll, xmlText } from "../xml";
+import type { S3Credentials } from "./credentials";
+
+export interface S3Place {
+  /** Where the bucket is: `https://<endpoint>/<bucket>` (path style) or `https://<bucket>.<endpoint>`, no slash at the end. */
+  readonly bucketUrl: string;
+  /** What guests and owners use instead of `bucketUrl` when they reach the store by another name. */
+  readonly publicBucketUrl?: string;
+  /** Before every name: `team/a/`. Default: none. */
+  readonly prefix?: string;
+  readonly region: string;
+  readonly credentials: () => Promise<S3Credentials>;
+}
+
+type Query = Readonly<Record<string, string>>;
+
+/** The longest that SigV4 allows, seconds. */
+const MAX_EXPIRY = 7 * 24 * 3600;
+const CALL_MS = 60_000;
+const PAUSES = [200, 1000, 3000];
+
+export class S3Api {
+  constructor(private readonly place: S3Place) {}
+
+  /** @param until seconds since 1970; the URL ends earlier when the credentials do. */
+  async presigned(method: "GET" | "PUT", name: string, query: Query, until: number): Promise<string> {
+    const url = this.#url(name, query, this.place.publicBucketUrl ?? this.place.bucketUrl);
+    const seconds = until - Math.floor(Date.now() / 1000);
+    url.searchParams.set("X-Amz-Expires", String(Math.min(Math.max(1, seconds), MAX_EXPIRY)));
+    const signed = await (await this.#client()).sign(url.href, { method, aws: { signQuery: true } });
+    return signed.url;
+  }
+
+  /**
+   * @param accept statuses besides 2xx that are an answer.
+   * @throws LedgerError BUSY when the store does not answer, STORE_REFUSED when it says no.
+   */
+  async call(
+    method: string,
+    name: string,
+    query: Query,
+    body?: string,
+    accept: readonly number[] = [],
+  ): Promise<Response> {
+    const what = `object store: ${method} ${name || "bucket"}`;
+    for (let n = 0; ; n++) {
+      const pause = PAUSES[n];
+      try {
+        const answer = await this.#once(method, name, query, body);
+        if (answer.ok || accept.includes(answer.status)) return answer;
+        const code = method === "HEAD" ? undefined : xmlText(await answer.text(), "Code");
+        const said = `${what}: answered ${answer.status}${code === undefined ? "" : ` ${code.slice(0, 60)}`}`;
+        if (answer.status < 500 && answer.status !== 429) throw new LedgerError("STORE_REFUSED", said);
+        if (pause === undefined) throw new LedgerError("BUSY", said);
+      } catch (error) {
+        if (error instanceof LedgerError) throw error;
+        const { cause, name: kind } = error as Error;
+        const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? kind;
+        if (pause === undefined) throw new LedgerError("BUSY", `${what}: cannot be reached (${why})`, { cause: error });
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  /** Names below a prefix. */
+  async list(prefix: string): Promise<string[]> {
+    const own = this.place.prefix ?? "";
+    const names: string[] = [];
+    for (let token: string | undefined; ; ) {
+      const query = { "list-type": "2", prefix: own + prefix, ...(token ? { "continuation-token": token } : {}) };
+      const text = await (await this.call("GET", "", query)).text();
+      for (const content of xmlAll(text, "Contents")) names.push((xmlText(content, "Key") ?? "").slice(own.length));
+      token = xmlText(text, "NextContinuationToken");
+      if (!token) return names;
+    }
+  }
+
+  async #once(method: string, name: string, query: Query, body: string | undefined): Promise<Response> {
+    const url = this.#url(name, query, this.place.bucketUrl).href;
+    const client = await this.#client();
+    const signed = await client.sign(url, { method, ...(body === undefined ? {} : { body }) });
+    // A redirect of the store leads nowhere: the credentials are for this endpoint.
+    return fetch(signed, { redirect: "error", signal: AbortSignal.timeout(CALL_MS) });
+  }
+
+  #url(name: string, query: Query, base: string): URL {
+    const url = new URL(name === "" ? base : `${base}/${this.place.prefix ?? ""}${name}`);
+    for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+    return url;
+  }
+
+  async #client(): Promise<AwsClient> {
+    // Not every ledger has an S3 store.
+    const { AwsClient } = await import("aws4fetch");
+    const { accessKeyId, secretAccessKey, sessionToken } = await this.place.credentials();
+    const token = sessionToken === undefined ? {} : { sessionToken };
+    return new AwsClient({
+      accessKeyId,
+      secretAccessKey,
+      ...token,
+      service: "s3",
+      region: this.place.region,
+      retries: 0,
+    });
+  }
+}

@@ -1,0 +1,44 @@
+/** Objects that were read once by the ledger: digest and size by name, shared by all its processes. */
+import { createHash } from "node:crypto";
+import type { Database } from "../database/open";
+import type { FoundObject } from "./types";
+
+/** Larger objects of runs are not read: a commit would wait for it, and whoever opens them compares the digest. */
+const MAX_READ = 64 * 1024 * 1024;
+
+export class VerifiedObjects {
+  constructor(private readonly db: Database) {}
+
+  /**
+   * What is known of an object that the store says is there. Datasets are always read once: another owner may have
+   * put other bytes under their name.
+   * @param read its bytes.
+   */
+  async find(name: string, size: number, read: () => Promise<AsyncIterable<Uint8Array>>): Promise<FoundObject> {
+    const row = await this.db.read((tx) =>
+      tx.selectFrom("objects").select(["digest", "size"]).where("name", "=", name).executeTakeFirst(),
+    );
+    if (row && row.size === size) return row;
+    if (size > MAX_READ && !name.startsWith("datasets/")) return { size };
+    const hash = createHash("sha256");
+    let bytes = 0;
+    for await (const chunk of await read()) {
+      hash.update(chunk);
+      bytes += chunk.length;
+    }
+    // What was read counts, not what was said.
+    const found = { digest: hash.digest("hex"), size: bytes };
+    await this.db.write((tx) =>
+      tx
+        .insertInto("objects")
+        .values({ name, ...found })
+        .onConflict((c) => c.column("name").doUpdateSet(found))
+        .execute(),
+    );
+    return found;
+  }
+
+  async forget(name: string): Promise<void> {
+    await this.db.write((tx) => tx.deleteFrom("objects").where("name", "=", name).execute());
+  }
+}

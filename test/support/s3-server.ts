@@ -1,0 +1,96 @@
+/**
+ * An S3 server of the test's own: moto from PyPI on a port of this machine, everything in memory. It takes any
+ * credentials, so signatures are compared with botocore's, which comes with it.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./free-port";
+import { pythonWith } from "./python";
+
+const environment = () => pythonWith("moto[server]==5.2.5", "moto.server");
+
+/** @returns why there is no server to test with, or undefined. */
+export function s3Missing(): string | undefined {
+  const found = environment();
+  return "missing" in found ? found.missing : undefined;
+}
+
+export interface S3Server {
+  readonly port: number;
+  /** `http://127.0.0.1:<port>`. */
+  readonly endpoint: string;
+  /** Makes a bucket. @returns the URL of a store in it, as a ledger takes it. */
+  bucket(name: string): Promise<string>;
+  /** Keys in a bucket. */
+  keys(bucket: string): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+/** What moto takes as credentials: anything. */
+export const S3_ENV = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "planted-s3-secret-51c0aa" };
+
+export async function startS3(): Promise<S3Server> {
+  const found = environment();
+  if ("missing" in found) throw new Error(found.missing);
+  const port = await freePort();
+  const endpoint = `http://127.0.0.1:${port}`;
+  const child = spawn(join(found.bin, "moto_server"), ["-H", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
+  for (const until = Date.now() + 60_000; ; await sleep(100)) {
+    if (child.exitCode !== null) throw new Error(`moto ended with code ${child.exitCode}`);
+    if (await fetch(`${endpoint}/moto-api/`).catch(() => undefined)) break;
+    if (Date.now() > until) throw new Error("moto does not answer");
+  }
+  return {
+    port,
+    endpoint,
+    async bucket(name) {
+      const made = await fetch(`${endpoint}/${name}`, { method: "PUT" });
+      if (!made.ok) throw new Error(`bucket ${name}: ${made.status}`);
+      return `s3://${name}/objects?region=us-east-1&endpoint=${encodeURIComponent(endpoint)}`;
+    },
+    async keys(bucket) {
+      const text = await (await fetch(`${endpoint}/${bucket}?list-type=2`)).text();
+      return [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = ""]) => key);
+    },
+    async stop() {
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      if (child.exitCode !== null) return;
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Signature that botocore gives the same request. @param url presigned, whose own signature is left out. */
+export function botocoreSignature(method: string, url: string, secret: string): string {
+  const script = `
+import sys, datetime
+from urllib.parse import urlsplit, parse_qsl
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+method, url, secret = sys.argv[1:]
+u = urlsplit(url)
+q = dict(parse_qsl(u.query, keep_blank_values=True))
+access, _, region, service, _ = q["X-Amz-Credential"].split("/")
+own = "&".join(p for p in u.query.split("&") if not p.startswith("X-Amz-"))
+plain = u.scheme + "://" + u.netloc + u.path + ("?" + own if own else "")
+auth = S3SigV4QueryAuth(Credentials(access, secret, q.get("X-Amz-Security-Token")), service, region, expires=int(q["X-Amz-Expires"]))
+when = datetime.datetime.strptime(q["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+import botocore.auth as a
+class Fixed(datetime.datetime):
+    @classmethod
+    def utcnow(cls): return when
+    @classmethod
+    def now(cls, tz=None): return when
+a.datetime.datetime = Fixed if hasattr(a.datetime, "datetime") else a.datetime
+if hasattr(a, "get_current_datetime"): a.get_current_datetime = lambda *x, **k: when
+r = AWSRequest(method=method, url=plain)
+auth.add_auth(r)
+print(dict(parse_qsl(urlsplit(r.url).query))["X-Amz-Signature"])
+`;
+  const found = environment();
+  if ("missing" in found) throw new Error(found.missing);
+  return execFileSync(found.python, ["-c", script, method, url, secret], { encoding: "utf8" }).trim();
+}
