@@ -7,6 +7,7 @@ import { dev } from "./commands/dev";
 import { diff } from "./commands/diff";
 import { doctor } from "./commands/doctor";
 import { fetch } from "./commands/fetch";
+import { imageDigest } from "./commands/image-digest";
 import { init } from "./commands/init";
 import { initdataDifference, initdataDigestOf, initdataShow } from "./commands/initdata";
 import { keysBackup } from "./commands/keys-backup";
@@ -176,6 +177,10 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--shard <n>", "default: 0", count)
     .option("--out <file>", "file of mode 0600; default: stdout")
     .action((options) => act(options, (context) => keysExport(context, options)));
+  const image = program.command("image").description("images in registries");
+  add("digest", "what a tag names now, as a reference to write into a program", image)
+    .argument("<reference>", "host/repository[:tag]")
+    .action((reference: string, options) => act(options, (context) => imageDigest(context, reference)));
   const initdata = program.command("initdata").description("what a guest is told and measured as; reads files only");
   const FILE = "initdata (TOML), its annotation, or the JSON of a Job that has it";
   add("show", "content, sizes and the policy's data", initdata)

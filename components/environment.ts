@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { ImageRegistry } from "../resources/sealed-image";
 import type { Backend } from "./backend/backend";
 import { localBackend } from "./backend/local-backend";
 import { LocalPlatform, type LocalPlatformArgs } from "./platform/local-platform";
@@ -13,6 +14,11 @@ export interface Environment {
   storage: StorageOutputs;
   /** How Jobs get started. */
   backend: Backend;
+  /**
+   * Registry that sealed images are pushed to and nodes pull from; its name is part of every step's identity.
+   * @default none: images stay on this machine, where only its simulated node finds them
+   */
+  registry?: ImageRegistry;
 }
 
 export interface EnvironmentArgs extends Omit<Environment, "backend"> {
@@ -23,6 +29,8 @@ export interface EnvironmentArgs extends Omit<Environment, "backend"> {
 export interface LocalEnvironmentArgs extends LocalPlatformArgs {
   /** Where sealed objects are kept. @default EncryptedStorageArgs' defaults */
   storage?: EncryptedStorageArgs;
+  /** Registry that sealed images go through. @default none: OCI layouts in `.sealflow/images` */
+  registry?: ImageRegistry;
 }
 
 /** Puts parts together. @throws RunError with every reason why they do not fit. */
@@ -40,11 +48,12 @@ export function environment(args: EnvironmentArgs): Environment {
 
 /** Everything on this machine: simulated guests, relying party by `npx sealflow dev`, objects in `.sealflow/`. */
 export function localEnvironment(name = "local", args: LocalEnvironmentArgs = {}): Environment {
-  const { storage, ...platform } = args;
+  const { storage, registry, ...platform } = args;
   return environment({
     platform: new LocalPlatform(`${name}-platform`, platform),
     relyingParty: new RelyingParty(`${name}-relying-party`),
     storage: new EncryptedStorage(`${name}-storage`, storage),
     backend: "local",
+    ...(registry === undefined ? {} : { registry }),
   });
 }

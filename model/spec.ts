@@ -130,7 +130,7 @@ export interface Retry {
 }
 
 /** Where the plain content of an image comes from. Paths are relative to the Pulumi project. */
-export type ImageSource = FolderImage | OciLayoutImage;
+export type ImageSource = FolderImage | OciLayoutImage | RegistryImage;
 
 export interface FolderImage {
   readonly kind: "folder";
@@ -139,6 +139,8 @@ export interface FolderImage {
   readonly base?: string;
   /** Reference inside that layout. @default its only manifest */
   readonly baseRef?: string;
+  /** Image in a registry that the folder is put on top of, instead of `base`: `host/repository@sha256:…`. @default nothing */
+  readonly baseImage?: string;
   /** Folder of the image that gets the content. @default "/app" */
   readonly prefix?: string;
 }
@@ -148,6 +150,12 @@ export interface OciLayoutImage {
   readonly path: string;
   /** Tag (`org.opencontainers.image.ref.name`) or `sha256:…` of a manifest. @default its only manifest */
   readonly ref?: string;
+}
+
+export interface RegistryImage {
+  readonly kind: "registry";
+  /** `host/repository@sha256:…`, in full: a tag or a short name can mean another image tomorrow. */
+  readonly reference: string;
 }
 
 /** Where the plain content of a dataset comes from. */

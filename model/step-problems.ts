@@ -1,4 +1,5 @@
 /** What a step and a pipeline may not say although it has the right form. */
+import { ImageReferenceError, parsePinnedImage } from "../protocol/image-reference";
 import { LOG_RELEASE } from "../protocol/messages/run";
 import { checkCron } from "../protocol/slots";
 import type { Problem, ProblemCode } from "./errors";
@@ -197,6 +198,17 @@ function resourceProblems(at: string, resources: Fields): Problem[] {
   return problems;
 }
 
+/** What is wrong with a reference to a registry's image, and what to write instead. */
+function referenceProblem(reference: string): string | undefined {
+  try {
+    parsePinnedImage(reference);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ImageReferenceError)) throw error;
+    return `${error.message}. What a tag names now: npx sealflow image digest <reference>`;
+  }
+}
+
 function imageProblems(at: string, image: unknown): Problem[] {
   if (!isObject(image)) return [];
   const problem = (field: string, message: string): Problem => ({
@@ -207,6 +219,13 @@ function imageProblems(at: string, image: unknown): Problem[] {
   const problems: Problem[] = [];
   if (image.baseRef !== undefined && image.base === undefined) {
     problems.push(problem("baseRef", "there is no base it could refer to. Add base, or remove it"));
+  }
+  if (image.baseImage !== undefined && image.base !== undefined) {
+    problems.push(problem("baseImage", "there is a base already. Remove one of them"));
+  }
+  for (const field of ["reference", "baseImage"] as const) {
+    const wrong = typeof image[field] === "string" ? referenceProblem(image[field]) : undefined;
+    if (wrong !== undefined) problems.push(problem(field, wrong));
   }
   const { prefix } = image;
   if (typeof prefix === "string") {

@@ -20,6 +20,29 @@ export interface SealedImageArgs extends AtRelyingParty {
    * image's identity differs then. @default only the pinned ones
    */
   unpinnedRunner?: string;
+  /**
+   * Where it is pushed after sealing; the reference becomes `<repository>@sha256:…`, a part of every identity that runs
+   * it. What the registry has is not sent again, and a push that broke off goes on.
+   * @default none: it stays in an OCI layout below `.sealflow/images`, where simulated guests find it
+   */
+  registry?: ImageRegistry;
+}
+
+/** A registry that sealed images are pushed to, with the logins that Docker and Podman keep on this machine. */
+export interface ImageRegistry {
+  /** `host:5000/team/spam`, in full and without a tag: images are named by their digests. */
+  repository: string;
+  /** PEM file of the registry's own CA, relative to the project. @default public CAs, and those of NODE_EXTRA_CA_CERTS */
+  caFile?: string;
+  /** Reason for speaking to a host that is not this machine without TLS. @default never */
+  plainHttp?: string;
+  /** Repositories of the same registry whose layers may be mounted instead of sent, such as `team/base`. @default none */
+  mountFrom?: string[];
+  /**
+   * Deletes the manifest when the image is removed; its blobs go when the registry collects them.
+   * @default false: the registry keeps everything, of which nobody can open the layers once their key is deleted
+   */
+  deleteManifest?: boolean;
 }
 
 /** An image whose layers only attested guests can open. Sealed on this machine; every change replaces it. */

@@ -40,6 +40,8 @@ export function sealImages({ name, args, plan, keys, parent, at }: Scope): Recor
   const bySource = new Map<string, SealedImage>();
   // A clone must still start when Debian has newer packages than the pinned ones; only where nothing is confidential.
   const unpinned = args.environment.platform.confidential ? {} : { unpinnedRunner: "simulated guests only" };
+  const { registry } = args.environment;
+  const pushed = registry === undefined ? {} : { registry };
   const images = plan.steps.map((step) => {
     const given = args.images?.[step.name];
     if (given) return [step.name, given];
@@ -47,7 +49,7 @@ export function sealImages({ name, args, plan, keys, parent, at }: Scope): Recor
     let image = bySource.get(source);
     if (!image) {
       const runner = args.runner === undefined ? {} : { runner: args.runner };
-      const inputs = { keys, name: step.name, source: step.image, ...runner, ...unpinned, ...at };
+      const inputs = { keys, name: step.name, source: step.image, ...runner, ...unpinned, ...pushed, ...at };
       image = new SealedImage(`${name}-${step.name}-image`, inputs, childOf(parent));
       bySource.set(source, image);
     }

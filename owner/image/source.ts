@@ -43,6 +43,9 @@ const DEFAULT_PREFIX = "/app";
 
 /** @throws SourceError, OciError, ImageError. */
 export async function openSource(source: ImageSource): Promise<PlainImage> {
+  if (source.kind === "registry" || (source.kind === "folder" && source.baseImage !== undefined)) {
+    throw new ImageError("IMAGE_LAYOUT", "an image in a registry is pulled into an OCI layout first");
+  }
   if (source.kind === "oci-layout") return openLayout(path.resolve(source.path), source.ref);
   const prefix = prefixOf(source.prefix ?? DEFAULT_PREFIX);
   const base = source.base === undefined ? undefined : await openLayout(path.resolve(source.base), source.baseRef);

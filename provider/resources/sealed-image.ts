@@ -1,15 +1,16 @@
 import { existsSync } from "node:fs";
 import * as path from "node:path";
-import { digestSource, type ImageSource, removeSealedImage, sealImage } from "../../owner/image";
+import { type ImageSource, removeSealedImage, sealImage } from "../../owner/image";
 import { ensureRunnerLayer } from "../../owner/runner-layer";
 import { sha256hex } from "../../protocol/crypto";
 import { namespaceOf } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
+import { isPushed, push, type RegistryInput, referenceIn, registryProblem, unpush } from "../image-registry";
+import { missing, openSource, partsOf, pulledSource, sourceDigest, sourceProblem } from "../image-source";
 import { type KeysInput, keysField, openKeys } from "../keys";
 import { type AtRelyingParty, deleteAt, relyingPartyField } from "../relying-party";
 import { sealing } from "../sealing";
-import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
 import { ProviderError } from "../server/errors";
 import { absolute, checkSource, needSource, sameSource, show, sourceDigestField, sourceField } from "../source";
@@ -22,6 +23,7 @@ interface Inputs extends AtRelyingParty {
   source: ImageSource;
   runner?: string;
   unpinnedRunner?: string;
+  registry?: RegistryInput;
   sourceDigest?: string;
 }
 
@@ -42,7 +44,11 @@ export const sealedImage: Definition<Inputs, Outputs> = {
   inputs: {
     keys: keysField,
     name: { type: "string", change: "replace", about: "Name of the image: [a-z0-9-], at most 40." },
-    source: { ...sourceField, about: 'What is sealed: {kind: "folder", path, …} or {kind: "oci-layout", path, …}.' },
+    source: {
+      ...sourceField,
+      about:
+        'What is sealed: {kind: "folder", path, …}, {kind: "oci-layout", path, …} or {kind: "registry", reference}.',
+    },
     runner: {
       type: "string",
       optional: true,
@@ -56,6 +62,13 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       about: "Reason for other package versions in the runner layer where the pinned ones are served no more.",
     },
     relyingParty: relyingPartyField,
+    registry: {
+      type: "object",
+      optional: true,
+      change: "replace",
+      about:
+        "Where it is pushed: {repository, caFile?, plainHttp?, mountFrom?, deleteManifest?}. Default: it stays in an OCI layout on this machine.",
+    },
     sourceDigest: sourceDigestField,
   },
   outputs: {
@@ -72,22 +85,25 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     },
   },
 
-  async check(context, { name, source }, olds) {
+  async check(context, { name, source, registry }, olds) {
     const failures: Failure[] = [];
     if (name !== undefined && !isName(name)) {
       failures.push({ property: "name", reason: `"${name}" is not a name: [a-z0-9-], 1 to 40 characters` });
     }
+    const wrong = registry === undefined ? undefined : registryProblem(registry);
+    if (wrong !== undefined) failures.push({ property: "registry", reason: wrong });
     if (source === undefined) return { failures };
     const problem = sourceProblem(source);
     if (problem) return { failures: [...failures, { property: "source", reason: problem }] };
     const opened = openSource(context, source);
-    const checked = await checkSource(context, missing(opened) ?? opened.path, () => digestSource(opened), olds);
+    const file = missing(opened) ?? partsOf(opened)[0] ?? context.root;
+    const checked = await checkSource(context, file, () => sourceDigest(opened), olds);
     return { ...checked, failures: [...failures, ...(checked.failures ?? [])] };
   },
 
   async create(context, inputs) {
-    const source = openSource(context, inputs.source);
-    needSource(context, missing(source) ?? source.path);
+    const opened = openSource(context, inputs.source);
+    for (const part of partsOf(opened)) needSource(context, part);
     const { root, facts } = openKeys(context, inputs.keys);
     const name = imageName(inputs);
     const layoutDir = path.join(context.home, "images", name);
@@ -101,24 +117,36 @@ export const sealedImage: Definition<Inputs, Outputs> = {
           ...(inputs.unpinnedRunner === undefined ? {} : { unpinned: inputs.unpinnedRunner }),
         });
         samePinned(inputs.runner, runnerLayer.version);
+        const source = await pulledSource(context, opened);
         const { ownerPublicKey } = facts;
         const { signal } = context;
         return {
           ...(await sealImage({ name, source, root, ownerPublicKey, runnerLayer, layoutDir, onProgress, signal })),
           runner: runnerLayer.version,
+          pulled: source !== opened,
         };
       },
       () => context.log.status("waits for other sealing to end"),
     );
-    const { digest, reference, size, config, runner } = sealed;
+    const { digest, size, config, runner } = sealed;
+    const { registry } = inputs;
+    const reference = registry === undefined ? sealed.reference : referenceIn(registry, digest);
     keepLive(reference, imageKeyPath(facts.ns, sealed.kekId));
-    sameSource(inputs.sourceDigest, sealed.sourceDigest, show(context, source.path));
+    // What comes from a registry is part of the digest by its name there.
+    const plain = sealed.pulled ? await sourceDigest(opened) : sealed.sourceDigest;
+    sameSource(inputs.sourceDigest, plain, show(context, partsOf(opened)[0] ?? context.root));
+    if (registry !== undefined) {
+      const { sent } = await push(context, registry, { layoutDir, digest });
+      context.log.info(`${reference}: pushed, ${Math.ceil(sent / 1024 / 1024)} MiB were not there`);
+    }
     const layout = show(context, layoutDir);
     const outputs = { digest, kekId: sealed.kekId, reference, size, layout, runner, env: envOf(config.env) };
     return { id: reference, outputs };
   },
 
-  async read(context, { outputs }) {
+  async read(context, { inputs, outputs }) {
+    const { registry } = inputs;
+    if (registry !== undefined) return (await isPushed(context, registry, outputs.digest)) ? outputs : undefined;
     const manifest = path.join(absolute(context, outputs.layout), "blobs", "sha256", outputs.digest);
     return existsSync(manifest) ? outputs : undefined;
   },
@@ -127,7 +155,9 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     const key = imageKeyPath(namespaceOf(inputs.keys.fingerprint), outputs.kekId);
     if (isImageKeyRetired(context, inputs.keys.pipelineUid, key)) return;
     if (!isLive(key)) await deleteAt(context, inputs, "the image's key", ({ kbs }) => kbs.deleteResource(key));
-    if (!isLive(reference)) await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
+    if (isLive(reference)) return;
+    if (inputs.registry?.deleteManifest === true) await unpush(context, inputs.registry, outputs.digest);
+    await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
   },
 };
 
@@ -145,24 +175,6 @@ function samePinned(wanted: string | undefined, made: string): void {
     "SOURCE",
     `runner: this version of sealflow makes ${made}, the program pins ${wanted}. ${remedy}`,
   );
-}
-
-function openSource(context: Context, source: ImageSource): ImageSource {
-  if (source.kind === "oci-layout") return { ...source, path: absolute(context, source.path) };
-  const base = source.base === undefined ? {} : { base: absolute(context, source.base) };
-  return { ...source, path: absolute(context, source.path), ...base };
-}
-
-/** The first part of a source that is not on this machine. */
-function missing(source: ImageSource): string | undefined {
-  const parts = source.kind === "folder" && source.base ? [source.path, source.base] : [source.path];
-  return parts.find((part) => !existsSync(part));
-}
-
-function sourceProblem(source: ImageSource): string | undefined {
-  const kind = source?.kind;
-  if ((kind === "folder" || kind === "oci-layout") && typeof source.path === "string" && source.path !== "") return;
-  return 'expected {kind: "folder", path: "…"} or {kind: "oci-layout", path: "…"}';
 }
 
 const envOf = (lines: readonly string[]): Record<string, string> =>

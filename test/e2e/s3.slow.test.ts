@@ -28,9 +28,7 @@ const missing = s3Missing();
 
   const objects = async () => {
     const keys = await s3.keys("sealflow");
-    const read = async (key: string) =>
-      Buffer.from(await (await fetch(`${s3.endpoint}/sealflow/${key}`)).arrayBuffer());
-    return new Map(await Promise.all(keys.map(async (key) => [key, await read(key)] as const)));
+    return new Map(await Promise.all(keys.map(async (key) => [key, await s3.object("sealflow", key)] as const)));
   };
 
   it("a run is verified offline from what was fetched out of the bucket, which holds no plaintext", async () => {
@@ -53,7 +51,7 @@ const missing = s3Missing();
     const [key, bytes] = [...(await objects())].find(([name]) => name.startsWith("datasets/")) ?? [];
     if (!key || !bytes) throw new Error("no dataset in the bucket");
     const changed = Buffer.from(bytes.map((b) => b ^ 1));
-    await fetch(`${s3.endpoint}/sealflow/${key}`, { method: "PUT", body: changed });
+    await s3.replace("sealflow", key, changed);
     const { code, stdout, stderr } = await sealflow(project, ["run", "--params", "params.json"]);
     expect(code).not.toBe(0);
     expect(stdout + stderr).toContain("INPUT_DIGEST");
@@ -62,7 +60,7 @@ const missing = s3Missing();
   it("an input that the store shortened opens no run: OBJECT_MISSING", async () => {
     const [key, bytes] = [...(await objects())].find(([name]) => name.startsWith("datasets/")) ?? [];
     if (!key || !bytes) throw new Error("no dataset in the bucket");
-    await fetch(`${s3.endpoint}/sealflow/${key}`, { method: "PUT", body: bytes.subarray(1) });
+    await s3.replace("sealflow", key, bytes.subarray(1));
     const { code, stdout, stderr } = await sealflow(project, ["run", "--params", "params.json"]);
     expect(code).not.toBe(0);
     expect(stdout + stderr).toContain("OBJECT_MISSING");

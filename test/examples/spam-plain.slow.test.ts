@@ -28,7 +28,7 @@ describe("the spam filter without Sealflow", () => {
     expect(Object.fromEntries(steps)).toEqual(PLAN);
     for (const [name, { command, image }] of Object.entries(spam.steps)) {
       expect(command).toEqual(["node", "/app/main.js"]);
-      expect(image.path).toBe(`./examples/spam-filter/steps/${name}/dist`);
+      expect(image).toMatchObject({ path: `./examples/spam-filter/steps/${name}/dist` });
     }
   });
 

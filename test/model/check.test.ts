@@ -192,8 +192,23 @@ describe("one mistake gives one problem, with place, what was found and what to 
     ],
     [
       train("image"),
-      { kind: "registry", path: "x" },
-      'SHAPE Pipeline "spam": steps.train.image.kind: "registry" is not allowed (has folder, oci-layout).',
+      { kind: "registy", path: "x" },
+      'SHAPE Pipeline "spam": steps.train.image.kind: "registy" is not allowed (has folder, oci-layout, registry). Did you mean "registry"?',
+    ],
+    [
+      train("image"),
+      { kind: "registry" },
+      'SHAPE Pipeline "spam": steps.train.image.reference: missing. Name the image with its digest: "host/repository@sha256:…"',
+    ],
+    [
+      train("image"),
+      { kind: "registry", reference: "r.example/team/train:v1" },
+      'IMAGE Pipeline "spam": steps.train.image.reference: image "r.example/team/train:v1": has the tag "v1", which can move. Write "r.example/team/train@sha256:<64 hex>". What a tag names now: npx sealflow image digest <reference>',
+    ],
+    [
+      train("image"),
+      { kind: "folder", path: "x", baseImage: "alpine" },
+      'IMAGE Pipeline "spam": steps.train.image.baseImage: image "alpine": names no registry. Write its full name: "docker.io/library/alpine". What a tag names now: npx sealflow image digest <reference>',
     ],
     [train("image"), { kind: "folder" }, 'SHAPE Pipeline "spam": steps.train.image.path: missing. Say where it lies'],
     [
@@ -204,7 +219,7 @@ describe("one mistake gives one problem, with place, what was found and what to 
     [
       train("image", "ref"),
       "v1",
-      'UNKNOWN_FIELD Pipeline "spam": steps.train.image.ref: no such field (has kind, path, base, baseRef, prefix).',
+      'UNKNOWN_FIELD Pipeline "spam": steps.train.image.ref: no such field (has kind, path, base, baseRef, baseImage, prefix).',
     ],
     [
       train("image", "baseRef"),

@@ -34,7 +34,8 @@ describe("every interface of spec.ts is described:", () => {
     const fields = checker.getPropertiesOfType(type);
     expect(Object.keys(def?.properties ?? {}).sort()).toEqual(fields.map((f) => f.name).sort());
     expect(def?.additionalProperties).toBe(false);
-    const required = name.endsWith("Image") ? ["kind", "path"] : (def?.required ?? []); // ImageSource requires them
+    // Of images, ImageSource requires the kind.
+    const required = [...(name.endsWith("Image") ? ["kind"] : []), ...(def?.required ?? [])];
     expect([...required].sort()).toEqual(
       fields
         .filter((f) => !optional(f))

@@ -22,6 +22,10 @@ export interface S3Server {
   readonly endpoint: string;
   /** Makes a bucket. @returns the URL of a store in it, as a ledger takes it. */
   bucket(name: string): Promise<string>;
+  /** Bytes of an object, whoever may read it. */
+  object(bucket: string, key: string): Promise<Buffer>;
+  /** Puts other bytes in an object's place. */
+  replace(bucket: string, key: string, bytes: Uint8Array): Promise<void>;
   /** Keys in a bucket. */
   keys(bucket: string): Promise<string[]>;
   stop(): Promise<void>;
@@ -29,6 +33,12 @@ export interface S3Server {
 
 /** What moto takes as credentials: anything. */
 export const S3_ENV = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "planted-s3-secret-51c0aa" };
+
+/** moto takes any signature, but wants to see one. */
+const OPERATOR = {
+  authorization:
+    "AWS4-HMAC-SHA256 Credential=OPERATOR/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+};
 
 export async function startS3(): Promise<S3Server> {
   const found = environment();
@@ -48,6 +58,16 @@ export async function startS3(): Promise<S3Server> {
       const made = await fetch(`${endpoint}/${name}`, { method: "PUT" });
       if (!made.ok) throw new Error(`bucket ${name}: ${made.status}`);
       return `s3://${name}/objects?region=us-east-1&endpoint=${encodeURIComponent(endpoint)}`;
+    },
+    async object(bucket, key) {
+      const answer = await fetch(`${endpoint}/${bucket}/${key}`, { headers: OPERATOR });
+      if (!answer.ok) throw new Error(`object ${key}: ${answer.status}`);
+      return Buffer.from(await answer.arrayBuffer());
+    },
+    async replace(bucket, key, bytes) {
+      const body = Buffer.from(bytes);
+      const answer = await fetch(`${endpoint}/${bucket}/${key}`, { method: "PUT", headers: OPERATOR, body });
+      if (!answer.ok) throw new Error(`object ${key}: ${answer.status}`);
     },
     async keys(bucket) {
       const text = await (await fetch(`${endpoint}/${bucket}?list-type=2`)).text();

@@ -509,7 +509,7 @@ describe("hostile sources", () => {
     const folder = tempFolder();
     mkdirSync(path.join(folder, "empty"));
     writeFileSync(path.join(folder, "file"), "");
-    const cases: [ImageSource, string][] = [
+    const cases: [Exclude<ImageSource, { kind: "registry" }>, string][] = [
       [{ kind: "folder", path: path.join(folder, "none") }, "SOURCE_MISSING"],
       [{ kind: "folder", path: path.join(folder, "file") }, "SOURCE_MISSING"],
       [{ kind: "oci-layout", path: path.join(folder, "none") }, "SOURCE_MISSING"],

@@ -1,0 +1,156 @@
+/** A pipeline whose images go through a real registry: base pulled from it, sealed images pushed to it, nodes pull them. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { sha256hex } from "../../protocol/crypto";
+import { MEDIA } from "../../protocol/oci";
+import { RegistryClient } from "../../untrusted/registry";
+import { removeChain, run, startServices, up } from "../support/chain";
+import { ok, sealflow } from "../support/cli";
+import { type RegistryServer, registryMissing, startRegistry } from "../support/docker-registry";
+import { createProject, type Project } from "../support/project";
+
+jest.setTimeout(600_000);
+const missing = registryMissing();
+const PLANTED = "planted-code-in-registry-4d70";
+
+const program = (host: string, base: string) => `
+const { ConfidentialPipeline, dataset, image, localEnvironment, pipeline } = require("sealflow");
+const p = pipeline("reg");
+const mails = p.input("mails", "jsonl");
+const one = p.step("one", { image: image.folder("./steps/one", { base: image.registry("${host}/base/data@sha256:${base}") }),
+  command: ["node", "/app/main.js"], inputs: { mails }, outputs: { out: "json" } });
+p.release({ out: one.out });
+new ConfidentialPipeline("reg", { spec: p.toJSON(), inputs: { mails: dataset.file("data/mails.jsonl") },
+  environment: localEnvironment("local", { registry: { repository: "${host}/team/reg", deleteManifest: true } }) });
+`;
+
+const MAIN = `// ${PLANTED}
+const fs = require("node:fs");
+fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/base.txt", "utf8") }));
+`;
+
+(missing ? describe.skip : describe)(`images in a registry${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  let server: RegistryServer;
+  let project: Project;
+  let base: string;
+  beforeAll(async () => {
+    server = await startRegistry();
+    base = await pushBase(server.host);
+    project = createProject(program(server.host, base));
+    project.write("data/mails.jsonl", '{"a":1}\n');
+    project.write("steps/one/main.js", MAIN);
+    await startServices(project);
+    await up(project);
+  });
+  afterAll(async () => {
+    await removeChain(project);
+    await server.stop();
+  });
+
+  const pushed = async () => {
+    const jobs = join(project.home, "backend", "local", "reg", "one.job.json");
+    return JSON.parse(readFileSync(jobs, "utf8")).spec.template.spec.containers[0].image as string;
+  };
+
+  it("a step runs from the registry on a node that has no copy, with the base that was pulled by digest", async () => {
+    expect(await pushed()).toMatch(new RegExp(`^${server.host}/team/reg@sha256:[0-9a-f]{64}$`));
+    rmSync(join(project.home, "images"), { recursive: true });
+    const { run: id, state } = await run(project);
+    expect(state).toBe("succeeded");
+    await ok(project, ["fetch", id]);
+    const out = JSON.parse(readFileSync(join(project.home, "runs", id, "released", "out"), "utf8"));
+    expect(out).toEqual({ base: "from the registry" });
+  });
+
+  it("the registry holds no plaintext of the step and no tag", async () => {
+    expect(execFileSync("grep", ["-rlc", "from the registry", server.storage]).toString()).not.toBe("");
+    expect(() => execFileSync("grep", ["-rl", PLANTED, server.storage])).toThrow();
+    const repositories = join(server.storage, "docker/registry/v2/repositories/team/reg/_manifests");
+    expect(readdirSync(repositories)).toEqual(["revisions"]);
+  });
+
+  it("a second up sends nothing", async () => {
+    const before = server.requests().length;
+    await up(project);
+    const sent = server
+      .requests()
+      .slice(before)
+      .filter((r) => /^(PATCH|PUT|POST)/.test(r));
+    expect(sent).toEqual([]);
+  });
+
+  it("a layer that the registry changed is refused by the node, and the step does not run", async () => {
+    const digest = (await pushed()).split("sha256:")[1] as string;
+    const client = new RegistryClient({ credentials: async () => undefined });
+    const { bytes } = await client.manifest({ host: server.host, repository: "team/reg", digest });
+    client.close();
+    const layers = (JSON.parse(bytes.toString()) as { layers: { digest: string }[] }).layers;
+    const layer = (layers.at(-1) as { digest: string }).digest.slice(7);
+    const file = join(server.storage, "docker/registry/v2/blobs/sha256", layer.slice(0, 2), layer, "data");
+    const changed = readFileSync(file);
+    changed[9] = (changed[9] as number) ^ 1;
+    writeFileSync(file, changed);
+    rmSync(join(project.home, "cache", "images"), { recursive: true });
+    const { code, stdout, stderr } = await sealflow(project, ["run"]);
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toContain("CONTENT");
+  });
+
+  it("destroy deletes the manifest where the program says so", async () => {
+    const digest = (await pushed()).split("sha256:")[1] as string;
+    await ok(project, ["pulumi", "--", "destroy", "--yes", "--stack", "local"]);
+    const client = new RegistryClient({ credentials: async () => undefined });
+    expect(await client.hasManifest({ host: server.host, repository: "team/reg" }, digest)).toBe(false);
+    client.close();
+  });
+
+  it("a tag is refused, and the command tells what it names", async () => {
+    const { stdout } = await ok(project, ["image", "digest", `${server.host}/base/data:v1`]);
+    expect(stdout.trim()).toBe(`${server.host}/base/data@sha256:${base}`);
+  });
+});
+
+/** An ordinary image with one gzip layer, tagged v1. @returns digest of its manifest. */
+async function pushBase(host: string): Promise<string> {
+  const folder = join(process.env.TMPDIR ?? "/tmp", `sf-base-${process.pid}`);
+  mkdirSync(folder, { recursive: true });
+  const tar = execFileSync("sh", [
+    "-c",
+    'cd "$1" && printf "from the registry" > base.txt && tar -cf - base.txt',
+    "sh",
+    folder,
+  ]);
+  rmSync(folder, { recursive: true });
+  const put = async (bytes: Buffer) => {
+    const started = await fetch(`http://${host}/v2/base/data/blobs/uploads/`, { method: "POST" });
+    const place = `${started.headers.get("location")}&digest=sha256:${sha256hex(bytes)}`;
+    const headers = { "content-type": "application/octet-stream" };
+    expect((await fetch(place, { method: "PUT", body: bytes, headers })).status).toBe(201);
+    return { digest: `sha256:${sha256hex(bytes)}`, size: bytes.length };
+  };
+  const layer = gzipSync(tar);
+  const config = Buffer.from(
+    JSON.stringify({
+      os: "linux",
+      architecture: "amd64",
+      rootfs: { type: "layers", diff_ids: [`sha256:${sha256hex(tar)}`] },
+    }),
+  );
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA.manifest,
+      config: { mediaType: MEDIA.config, ...(await put(config)) },
+      layers: [{ mediaType: MEDIA.layerGzip, ...(await put(layer)) }],
+    }),
+  );
+  const answer = await fetch(`http://${host}/v2/base/data/manifests/v1`, {
+    method: "PUT",
+    body: manifest,
+    headers: { "content-type": MEDIA.manifest },
+  });
+  expect(answer.status).toBe(201);
+  return sha256hex(manifest);
+}
