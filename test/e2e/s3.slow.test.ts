@@ -47,14 +47,14 @@ const missing = s3Missing();
     }
   });
 
-  it("an input that the store changed is refused by the guest with INPUT_DIGEST", async () => {
+  it("an input that the store changed is refused by the guest with INPUT_SEAL", async () => {
     const [key, bytes] = [...(await objects())].find(([name]) => name.startsWith("datasets/")) ?? [];
     if (!key || !bytes) throw new Error("no dataset in the bucket");
     const changed = Buffer.from(bytes.map((b) => b ^ 1));
     await s3.replace("sealflow", key, changed);
     const { code, stdout, stderr } = await sealflow(project, ["run", "--params", "params.json"]);
     expect(code).not.toBe(0);
-    expect(stdout + stderr).toContain("INPUT_DIGEST");
+    expect(stdout + stderr).toContain("INPUT_SEAL");
   });
 
   it("an input that the store shortened opens no run: OBJECT_MISSING", async () => {

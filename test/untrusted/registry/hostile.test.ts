@@ -14,7 +14,10 @@ import { retryAfter } from "../../../untrusted/registry/retry";
 
 const servers: ReturnType<typeof createServer>[] = [];
 afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
 });
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
