@@ -16,6 +16,7 @@ export const WAIVERS: readonly Waiver[] = [
   { argument: "trustPrograms", gives: "every step's program runs beside the runner and could read its keys" },
   { argument: "acceptRollback", gives: "the host can roll the step's scratch disk back while it runs" },
   { argument: "allowUnsafeFormat", gives: "the file can hold code that runs when it is opened" },
+  { argument: "debug", gives: "the host reads logs of guests and runs commands in them" },
   { argument: "unpinnedRunner", gives: "the runner layer may hold other packages than the pinned ones" },
   { argument: "acceptSimulatedGuests", gives: "the key broker gives keys to guests that no hardware vouches for" },
   { argument: "debugGuests", gives: "the host can read the guest's logs and run commands in it" },

@@ -144,6 +144,7 @@ describe("sealflow-no-waivers-in-production", () => {
     [{ inputs: { model: { from: "a.b", allowUnsafeFormat: "legacy pickle" } } }, "inputs.model.allowUnsafeFormat"],
     [{ acknowledgeStockGuestImage: "no image yet" }, "acknowledgeStockGuestImage"],
     [{ acknowledgeUnboundInitdata: true }, "acknowledgeUnboundInitdata"],
+    [{ guest: { debug: "looking for a fault" } }, "guest.debug"],
     [{ trustProgram: UNKNOWN }, "trustProgram"],
   ])("refuses %j", (props, at) => {
     const found = waivers(props);
