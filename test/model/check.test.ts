@@ -170,7 +170,7 @@ describe("one mistake gives one problem, with place, what was found and what to 
     [
       train("comand"),
       ["x"],
-      'UNKNOWN_FIELD Pipeline "spam": steps.train.comand: no such field (has image, command, args, env, inputs, outputs, resources, retry, timeout, wait, shards, egress, trustProgram, exitClass, acceptRollback, parameters). Did you mean "command"?',
+      'UNKNOWN_FIELD Pipeline "spam": steps.train.comand: no such field (has image, command, args, env, inputs, outputs, when, resources, retry, timeout, wait, shards, egress, trustProgram, exitClass, acceptRollback, parameters). Did you mean "command"?',
     ],
     [
       train("command"),
