@@ -1,6 +1,6 @@
 /** The package as users get it: packed, installed by npm beside its peers, nothing of the checkout in reach. */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { ok, sealflow } from "../support/cli";
@@ -83,19 +83,32 @@ new ConfidentialPipeline("five", { spec: p.toJSON(), inputs: { lines: dataset.fi
   writeFileSync(yaml, before);
 });
 
+const up = (stack: string) => ok(project, ["up", "--stack", stack]);
+async function report(stack: string, pipeline: string): Promise<unknown> {
+  const chosen = ["--stack", stack, "--pipeline", pipeline];
+  const { run } = JSON.parse((await ok(project, ["run", ...chosen, "--json"])).stdout);
+  const out = `fetched-${run}`;
+  await ok(project, ["fetch", run, ...chosen, "--out", out]);
+  return JSON.parse(readFileSync(path.join(project.dir, out, "released/report"), "utf8"));
+}
+const COUNTED = { rows: 3, characters: 8 + 12 + 11 };
+
 it("two pipelines of one stack deploy, and each runs with keys of its own", async () => {
-  await ok(project, ["up", "--stack", "local"]);
-  for (const name of ["counts", "other"]) {
-    const { run } = JSON.parse((await ok(project, ["run", "--pipeline", name, "--json"])).stdout);
-    await ok(project, ["fetch", run, "--pipeline", name, "--out", `fetched-${name}`]);
-    const released = path.join(project.dir, `fetched-${name}/released`);
-    const [file] = readdirSync(released);
-    const report = readFileSync(path.join(released, String(file)), "utf8");
-    expect(JSON.parse(report)).toEqual({ rows: 3, characters: 8 + 12 + 11 });
-  }
+  await up("local");
+  expect(await report("local", "counts")).toEqual(COUNTED);
+  expect(await report("local", "other")).toEqual(COUNTED);
   const [counts, other] = ["counts", "other"].map((name) =>
     JSON.parse(readFileSync(path.join(project.home, `pipelines/local/${name}.json`), "utf8")),
   );
   expect(counts.ownerPublicKey).not.toBe(other.ownerPublicKey);
   await pulumi("preview", "-s", "local", "--expect-no-changes");
+});
+
+it("a second stack reads what the first releases to it", async () => {
+  await up("reader");
+  const { stdout } = await pulumi("stack", "output", "recipientKey", "-s", "reader");
+  await pulumi("config", "set", "readerKey", stdout.trim(), "-s", "local");
+  await up("local");
+  await report("local", "counts");
+  expect(await report("reader", "reader")).toEqual(COUNTED);
 });
