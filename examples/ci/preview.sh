@@ -3,8 +3,8 @@
 #
 #   STACK=prod ./preview.sh [comment.md]
 #
-# Needs: PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE (or a secrets provider), as for any preview; reading the state is
-# enough. Must not have: SEALFLOW_ROOT or a root file; a change under review could print them.
+# Needs what a preview needs to read the state: `pulumi` on PATH with PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE (or
+# another secrets provider). Without PULUMI_BACKEND_URL the project's own state in .sealflow/ is meant. Must not have: SEALFLOW_ROOT or a root file; a change under review could print them.
 # Writes the comment; exits with what failed: the preview itself, or a rule of the policy pack.
 set -euo pipefail
 
@@ -14,18 +14,22 @@ if [ -n "${SEALFLOW_ROOT:-}" ]; then
   echo "preview.sh: SEALFLOW_ROOT is set. A program under review can print it: take it out of this job" >&2
   exit 1
 fi
+# `sealflow pulumi` knows the project's own state only.
+run_pulumi() {
+  if [ -n "${PULUMI_BACKEND_URL:-}" ]; then pulumi "$@"; else npx sealflow pulumi -- "$@"; fi
+}
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
 status=0
-npx sealflow pulumi -- preview --stack "$stack" --json >"$work/preview.json" || status=$?
+run_pulumi preview --stack "$stack" --json --non-interactive >"$work/preview.json" || status=$?
 diffed=0
 npx sealflow diff "$work/preview.json" >"$comment" || diffed=$?
 # 6: the preview failed, which the comment says, too.
 if [ "$diffed" -ne 0 ] && [ "$diffed" -ne 6 ]; then exit "$diffed"; fi
 
 rules=0
-npx sealflow pulumi -- preview --stack "$stack" --policy-pack node_modules/sealflow/plugin/policy-pack \
+run_pulumi preview --stack "$stack" --non-interactive --policy-pack node_modules/sealflow/plugin/policy-pack \
   >"$work/policies.txt" 2>&1 || rules=$?
 if [ "$status" -eq 0 ] && [ "$rules" -ne 0 ]; then
   {

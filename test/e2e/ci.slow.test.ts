@@ -1,7 +1,8 @@
 /** docs/ci.md: the two scripts of examples/ci in a project, as a CI job runs them. */
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import * as path from "node:path";
+import { projectEnvironment } from "../../cli/engine";
 import { ok, sealflow } from "../support/cli";
 import { createProject, type Project } from "../support/project";
 
@@ -51,6 +52,24 @@ const script = (file: string, args: string[], env: NodeJS.ProcessEnv): Promise<E
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
     );
   });
+
+it("reads a state that lies elsewhere, as CI does, with pulumi on PATH", async () => {
+  await ok(project, ["up", "--stack", "dev"]);
+  const { PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE_FILE, PATH } = await projectEnvironment(project.dir);
+  const elsewhere = path.join(project.dir, "elsewhere");
+  renameSync(path.join(project.home, "pulumi/state"), elsewhere);
+  try {
+    expect(PULUMI_BACKEND_URL).toBe(`file://${path.join(project.home, "pulumi/state")}`);
+    const env = { STACK: "dev", PULUMI_BACKEND_URL: `file://${elsewhere}`, PULUMI_CONFIG_PASSPHRASE_FILE, PATH };
+    const drift = await script("drift.sh", [], env);
+    expect(`${drift.code} ${drift.stdout}${drift.stderr}`).toMatch(/^0 /);
+    expect((await script("preview.sh", ["comment.md"], env)).code).toBe(0);
+    expect(project.read("comment.md")).toContain("Nothing: no identity");
+  } finally {
+    rmSync(path.join(project.home, "pulumi/state"), { recursive: true, force: true });
+    renameSync(elsewhere, path.join(project.home, "pulumi/state"));
+  }
+});
 
 it("a deployed stack has no drift; a change is told as a comment and found as drift", async () => {
   await ok(project, ["up", "--stack", "dev"]);

@@ -3,6 +3,7 @@ import type { Plan } from "../../../model";
 import type { BackendReference } from "../../../resources/pipeline-version";
 import type { Environment } from "../../environment";
 import type { Scope } from "../../pipeline/parts";
+import { isClusterPlatform } from "../../platform/cluster";
 import type { Backend, DeployedParts } from "../backend";
 import { type ArgoBackendArgs, type ArgoSettings, checkArgs } from "./args";
 import { createNamespaceObjects } from "./namespace";
@@ -33,12 +34,10 @@ export class ArgoBackend extends pulumi.ComponentResource implements Backend {
   }
 
   problems({ platform }: Environment): string[] {
-    const simulatedOnly = platform.runtimeClass === "sealflow-simulated";
-    return simulatedOnly
-      ? [
-          'backend "argo": the platform\'s guests run on this machine only. Use a platform whose runtime class the cluster has',
-        ]
-      : [];
+    // A cluster with the simulated node has this class, too.
+    if (platform.runtimeClass !== "sealflow-simulated" || isClusterPlatform(platform)) return [];
+    const remedy = "Use a platform of a cluster, such as ExistingCluster";
+    return [`backend "argo": the platform's guests run on this machine only. ${remedy}`];
   }
 
   reference(plan: Plan): BackendReference {
