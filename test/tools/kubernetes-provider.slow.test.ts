@@ -96,7 +96,7 @@ suite("programs with @pulumi/kubernetes on a real API server", () => {
     await project.ok(["config", "set", "wrong", "yes", "-s", "dev"], env);
     const { code, stdout, stderr } = await project.pulumi(["preview", "-s", "dev"], env);
     expect(code).not.toBe(0);
-    expect(stdout + stderr).toContain('unknown field "metadata.lables"');
+    expect(stdout + stderr).toContain(".metadata.lables: field not declared in schema");
     await project.ok(["config", "rm", "wrong", "-s", "dev"], env);
   }, 120_000);
 

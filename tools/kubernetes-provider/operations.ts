@@ -125,9 +125,10 @@ export class Operations {
       return { ...outputsOf(live, inputs, manager), status: UNKNOWN };
     } catch (error) {
       const { status, code, message } = error as { status?: number; code?: string; message: string };
-      // Its namespace or kind is part of the same program, or there is no cluster yet.
-      const later =
-        error instanceof UnknownKind || status === 404 || code === "API_UNREACHABLE" || code === "KUBECONFIG";
+      // Its namespace or kind is part of the same program, or there is no cluster yet. A server that answers is one: it
+      // tells a field it does not know by status 500.
+      const silent = code === "API_UNREACHABLE" && (status === undefined || status === 503);
+      const later = error instanceof UnknownKind || status === 404 || silent || code === "KUBECONFIG";
       // What is to be replaced is still there.
       if (later || (verb === "create" && status === 422 && /immutable/.test(message))) return guess;
       throw error;
