@@ -250,9 +250,10 @@ describe("wrong arguments are all listed at once", () => {
   });
 
   it("storage says what it offers", () => {
-    expect(() => new EncryptedStorage("s", { kind: "s3", retentionSeconds: 1 })).toThrow(
-      /kind: "s3" is not available. Use one of: fs\nEncryptedStorage "s": retentionSeconds: 1 is not/,
+    expect(() => new EncryptedStorage("s", { kind: "tape", retentionSeconds: 1 })).toThrow(
+      /kind: "tape" is not available. Use one of: fs, s3\nEncryptedStorage "s": retentionSeconds: 1 is not/,
     );
+    expect(() => new EncryptedStorage("s", { kind: "s3" })).toThrow(/EncryptedStorage "s": url: missing. Give s3:/);
   });
 
   it("the local platform never calls itself confidential", () => {

@@ -22,8 +22,8 @@ const BASE = "https://ledger.test";
 
 export function caller(ledger: Handler) {
   const send = async (path: string, init: RequestInit = {}): Promise<Answer> => {
-    // Places in a store of a test, which has no TLS, are asked there.
-    const res = path.startsWith("http://")
+    // Places in a store of a test, which listens on this machine, are asked there.
+    const res = path.startsWith("http://127.0.0.1:")
       ? await fetch(path, init)
       : await ledger.handle(new Request(path.startsWith("http") ? path : BASE + path, init));
     const text = await res.text();
