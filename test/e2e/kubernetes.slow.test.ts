@@ -1,9 +1,12 @@
-/** A pipeline for Argo through the real engine and a real API server; relying party outside of the cluster. */
+/** The whole chain on Kubernetes: real engine, API server, Argo; relying party outside; a simulated confidential node. */
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
+import { type Cluster, clusterMissing, NODE_NAME, nodeTlsOf, startCluster } from "../../tools/cluster";
 import { kubernetesProviderEnvironment } from "../../tools/kubernetes-provider";
-import { createClusterChain, PLANTED, removeChain, startServices } from "../support/chain";
+import { type KubernetesNode, startKubernetesNode } from "../../untrusted/node/kubernetes";
+import { createClusterChain, PLANTED, type RunSummary, removeChain, startServices } from "../support/chain";
 import { ok } from "../support/cli";
 import type { Project } from "../support/project";
 
@@ -16,7 +19,10 @@ const suite = missing ? describe.skip : describe;
 suite("a pipeline on a cluster", () => {
   let cluster: Cluster;
   let project: Project;
+  let node: KubernetesNode;
   let env: NodeJS.ProcessEnv;
+  let summary: RunSummary;
+  /** Not while a run goes on: the node lives in this process, and waiting here would stop it. */
   const kubectl = (...args: string[]) =>
     execFileSync(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, ...args], {
       encoding: "utf8",
@@ -37,17 +43,35 @@ suite("a pipeline on a cluster", () => {
       input: JSON.stringify(runtimeClass),
     });
     await startServices(project);
+    const connection = JSON.parse(readFileSync(path.join(project.home, "connection.json"), "utf8"));
+    node = await startKubernetesNode({
+      kubeconfig: readFileSync(cluster.kubeconfigOf("node"), "utf8"),
+      name: NODE_NAME,
+      home: project.home,
+      connection,
+      programs: { "argoexec:local": { bin: path.dirname(cluster.argoexec as string) } },
+      tls: nodeTlsOf(cluster),
+    });
   });
   afterAll(async () => {
+    await node?.stop();
     await cluster?.stop();
     if (project) await removeChain(project);
   });
 
-  it("deploys, and tells the cluster nothing: no planted string in any object", async () => {
+  it("deploys, runs through Argo to the end, and verifies", async () => {
     await ok(project, ["up", "--stack", "kubernetes"], env);
-    const all = kubectl("get", "workflowtemplates,configmaps,secrets,events", "-A", "-o", "json");
-    expect(all).toContain("kubernetes-chain");
+    summary = JSON.parse((await ok(project, ["run", "--json", "--params", "params.json"], env)).stdout);
+    expect(summary.state).toBe("succeeded");
+    const { stdout } = await ok(project, ["fetch", summary.run, "--all"], env);
+    expect(stdout).toMatch(/receipts verified: 4\/4/);
+  });
+
+  it("has told the cluster nothing: no planted string in any object", () => {
+    const kinds = "workflowtemplates,workflows,jobs,pods,configmaps,secrets,events,workflowtaskresults";
+    const all = kubectl("get", kinds, "-A", "-o", "json");
     for (const planted of Object.values(PLANTED)) expect(all).not.toContain(planted);
+    expect(all).toContain(summary.run);
   });
 
   it("has nothing to do in a second preview, and leaves nothing behind", async () => {
