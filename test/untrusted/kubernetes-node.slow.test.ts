@@ -196,6 +196,7 @@ interface Ended {
       console.log(process.env.NAME, process.env.WORD, fs.readFileSync("/data/word", "utf8"));
       const token = fs.readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/token", "utf8");
       console.log(JSON.parse(Buffer.from(token.split(".")[1], "base64url"))["kubernetes.io"].pod.name);
+      console.log("processes", process.pid, ...fs.readdirSync("/proc").filter((name) => /^\\d+$/.test(name)));
       setInterval(() => {}, 1000);`;
     await apply({
       apiVersion: "v1",
@@ -219,8 +220,9 @@ interface Ended {
       },
     });
     await kubectl("wait", "--for=condition=Ready", "pod/plain", "--timeout=60s");
-    for (let n = 0; n < 50 && !(await kubectl("logs", "plain")).includes("plain\n"); n++) await sleep(100);
-    expect(await kubectl("logs", "plain")).toBe("plain planted planted\nplain\n");
+    for (let n = 0; n < 50 && !(await kubectl("logs", "plain")).includes("processes"); n++) await sleep(100);
+    // It sees no process but itself: "kill -1", which Argo's executor sends when it is told to end, must not get out.
+    expect(await kubectl("logs", "plain")).toBe("plain planted planted\nplain\nprocesses 1 1\n");
     // Its mounts were its own.
     expect(existsSync("/data/word")).toBe(false);
     await kubectl("delete", "pod", "plain", "--timeout=30s");

@@ -1,6 +1,8 @@
 /**
  * One container of an ordinary pod, as a process of the host: it sees the host's files below a layer of its own that
- * takes what it writes, and its volumes in their places. That is no isolation; it is enough to run what we know.
+ * takes what it writes, and its volumes in their places. Its processes have a namespace of their own, whose first is
+ * the command, as in a container: Argo's executor signals every process it can see (pid -1) when it is told to end.
+ * That is no isolation; it is enough to run what we know.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
@@ -65,7 +67,8 @@ export function startProgram({ container, program, env, volumes, folder, log }: 
     `mount -t tmpfs tmpfs ${quoted(own)}`,
     `mkdir ${["up", "work", "root"].map((name) => quoted(join(own, name))).join(" ")}`,
     `mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
-    ...["proc", "dev", "sys"].map((name) => `mount --rbind /${name} ${quoted(join(root, name))}`),
+    ...["dev", "sys"].map((name) => `mount --rbind /${name} ${quoted(join(root, name))}`),
+    `mount -t proc proc ${quoted(join(root, "proc"))}`,
     ...(program.bin ? [`mount --bind ${quoted(program.bin)} ${quoted(join(root, BIN))}`] : []),
     // Brought in at a place of ours, and to theirs from inside: links on the way must not lead to the host's folders.
     ...mounts.flatMap(({ source }, n) => {
@@ -79,7 +82,8 @@ export function startProgram({ container, program, env, volumes, folder, log }: 
     `exec chroot ${quoted(root)} /bin/sh -c ${quoted(inside.join("\n"))} sh ${quoted(container.workingDir ?? "/")} "$@"`,
   ];
   const out = openSync(log, "a", 0o600);
-  const namespaces = process.getuid?.() === 0 ? ["-m"] : ["-U", "-r", "-m"];
+  const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
+  const namespaces = [...user, "--mount", "--pid", "--fork", "--kill-child"];
   const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   const child = spawn("unshare", [...namespaces, "/bin/sh", "-c", lines.join("\n"), "sh", ...command], {
     env: { PATH: program.bin ? `${BIN}:${path}` : path, HOME: "/root", ...program.env, ...env },
