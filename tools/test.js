@@ -1,7 +1,10 @@
 /**
  * The whole check: type check, lint, import directions, tests. Its last line is "N passed, N failed[, N skipped]".
- * `*.slow.test.ts` (they run the engine, build images, start services) come after the others, one at a time, so that
- * nothing starves on two cores; the quick run leaves them out.
+ * `*.slow.test.ts` (they run the engine, build images, start services) come after the others, two at a time: each waits
+ * for its services about half of the time. The quick run leaves them out.
+ *
+ * A slow suite that fails beside another is run once more alone, and that result counts: two cores shared by a dozen
+ * services can keep one waiting past its limit. What failed beside another is listed before the last line.
  */
 
 const { spawnSync } = require("node:child_process");
@@ -38,10 +41,27 @@ function test({ root, quick, args }) {
   // The same for the test cluster, but without it its suites say that they are skipped.
   if (!quick && args.length === 0) script(root, "dist/tools/cluster/main.js", ["build", "--argo"]);
   const totals = { passed: 0, failed: 0, skipped: 0 };
-  let jestCode = 0;
-  const rounds = [["--maxWorkers=2", "--testPathIgnorePatterns=\\.slow\\.test\\.ts$"]];
-  if (!quick) rounds.push(["--runInBand", "--testMatch=**/*.slow.test.ts"]);
-  for (const round of rounds) jestCode = jestRound(root, round, args, totals) || jestCode;
+  const quickRound = jestRound(root, ["--maxWorkers=2", "--testPathIgnorePatterns=\\.slow\\.test\\.ts$"], args);
+  add(totals, quickRound.suites);
+  let jestCode = quickRound.code;
+  if (!quick) {
+    const beside = jestRound(root, ["--maxWorkers=2", "--testMatch=**/*.slow.test.ts"], args);
+    const again = beside.suites.filter(({ failed, name }) => failed > 0 && name !== undefined).map(({ name }) => name);
+    if (again.length === 0) {
+      add(totals, beside.suites);
+      jestCode = beside.code || jestCode;
+    } else {
+      const alone = jestRound(root, ["--runInBand", "--testMatch=**/*.slow.test.ts", "--runTestsByPath", ...again], []);
+      add(
+        totals,
+        beside.suites.filter(({ name }) => !again.includes(name)),
+      );
+      add(totals, alone.suites);
+      jestCode = alone.code || jestCode;
+      for (const name of again)
+        console.log(`failed beside another suite, run again alone: ${path.relative(root, name)}`);
+    }
+  }
 
   for (const name of failedChecks) console.log(`failed: ${name}`);
   totals.failed += failedChecks.length;
@@ -51,8 +71,12 @@ function test({ root, quick, args }) {
   return jestCode !== 0 || totals.failed > 0 || totals.passed === 0 ? 1 : 0;
 }
 
-/** One jest run; adds its counts to `totals`. A suite that cannot even load counts as one failure. */
-function jestRound(root, round, args, totals) {
+/**
+ * One jest run.
+ * @returns {{code: number, suites: {name?: string, passed: number, failed: number, skipped: number}[]}} a suite that
+ *   cannot even load counts as one failure, and so does a run without a report (which has no name)
+ */
+function jestRound(root, round, args) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "sealflow-test-"));
   const report = path.join(folder, "report.json");
   try {
@@ -63,18 +87,24 @@ function jestRound(root, round, args, totals) {
       ...args, // first: jest's list options take every word behind them
       ...round,
     ]);
-    const result = JSON.parse(fs.readFileSync(report, "utf8"));
-    totals.passed += result.numPassedTests;
-    totals.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
-    totals.skipped += result.numPendingTests + result.numTodoTests;
-    return code;
+    const { testResults } = JSON.parse(fs.readFileSync(report, "utf8"));
+    const suites = testResults.map(({ name, status, assertionResults }) => {
+      const count = (...states) => assertionResults.filter((test) => states.includes(test.status)).length;
+      const failed = count("failed");
+      const skipped = count("pending", "todo", "disabled");
+      return { name, passed: count("passed"), failed: failed || (status === "failed" ? 1 : 0), skipped };
+    });
+    return { code, suites };
   } catch (error) {
     console.error(`jest wrote no report: ${error.message}`);
-    totals.failed += 1;
-    return 1;
+    return { code: 1, suites: [{ passed: 0, failed: 1, skipped: 0 }] };
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function add(totals, suites) {
+  for (const suite of suites) for (const kind of Object.keys(totals)) totals[kind] += suite[kind];
 }
 
 function named(name, run) {
