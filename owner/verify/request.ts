@@ -74,8 +74,16 @@ async function readRunRequest(
     const { problem } = await log.extendsSigned(request.head);
     if (problem) findings.add("HEAD_PIN", REQUEST, problem, "head");
   }
-  const content = contentOf({ kind: "request", token, request });
-  return { run, request: content, version, entry: checkEntry(run, version, versions, log, findings) };
+  const entry = checkEntry(run, version, versions, log, findings);
+  if (entry && entry.at > request.expiresAt) {
+    findings.add(
+      "REQUEST",
+      REQUEST,
+      `was opened at ${entry.at}, after it had expired at ${request.expiresAt}`,
+      "expiresAt",
+    );
+  }
+  return { run, request: contentOf({ kind: "request", token, request }), version, entry };
 }
 
 /** A slot that the owner's schedule has, of a schedule that the version lists, opened in its time by the ledger's clock. */

@@ -32,19 +32,23 @@ export async function openRun(ctx: Context, token: string): Promise<{ run: strin
   if (known) return { run, state: stateNow(known, ctx.now()) };
 
   const { d } = await ctx.db.read((tx) => openVersion(tx, opening, ctx.now()));
+  requireTime(opening, ctx.now());
   if (opening.kind === "request") {
-    requireTimes(ctx, opening.request);
+    requireFresh(ctx, opening.request.issuedAt, "run request", RUN_REQUEST_SECONDS);
     requireContent(d, opening.request);
     await requireSeenHead(ctx, opening.request.head);
-  } else requireSlot(ctx, opening);
+  }
   await requireDatasets(ctx, d, opening);
 
   const secret = Buffer.from(ctx.random(32));
   const state = await ctx.db.write(async (tx) => {
     const twin = await findRun(tx, run);
-    if (twin) return stateNow(twin, ctx.now());
-    const { d, version } = await openVersion(tx, opening, ctx.now());
-    await insertRun(tx, { run, request: text, opening, d, version, secret, now: ctx.now() });
+    const now = ctx.now();
+    if (twin) return stateNow(twin, now);
+    const { d, version } = await openVersion(tx, opening, now);
+    // Again, at the second that the log will name: `verify` holds the two against each other.
+    requireTime(opening, now);
+    await insertRun(tx, { run, request: text, opening, d, version, secret, now });
     return "open" as const;
   });
   ctx.feed.changed();
@@ -183,11 +187,13 @@ async function scheduledVersion(tx: Tx, opening: Opening & { kind: "slot" }, pip
   return { row, d };
 }
 
+const requireTime = (opening: Opening, now: number): void =>
+  opening.kind === "request" ? requireUnexpired(opening.request, now) : requireSlot(opening, now);
+
 /** Not before its time by this ledger's clock, and not long after it. */
-function requireSlot(ctx: Context, { schedule: { name, cron, lateSeconds }, slot }: Opening & { kind: "slot" }): void {
+function requireSlot({ schedule: { name, cron, lateSeconds }, slot }: Opening & { kind: "slot" }, now: number): void {
   if (!isSlot(cron, slot))
     throw new LedgerError("SCHEDULE", `schedule "${name}": ${slot} is no slot of "${cron}" (UTC)`);
-  const now = ctx.now();
   if (now < slot) throw new LedgerError("SLOT_TIME", `schedule "${name}": slot ${slot} has not come, now is ${now}`);
   if (now > slot + lateSeconds) {
     throw new LedgerError(
@@ -197,9 +203,7 @@ function requireSlot(ctx: Context, { schedule: { name, cron, lateSeconds }, slot
   }
 }
 
-function requireTimes(ctx: Context, { issuedAt, expiresAt }: RunRequest): void {
-  const now = ctx.now();
-  requireFresh(ctx, issuedAt, "run request", RUN_REQUEST_SECONDS);
+function requireUnexpired({ expiresAt }: RunRequest, now: number): void {
   if (expiresAt < now)
     throw new LedgerError("CLOCK", `run request: expired at ${expiresAt}, now is ${now}; sign again`);
   if (expiresAt > now + RUN_REQUEST_SECONDS + SKEW_SECONDS) {

@@ -84,8 +84,9 @@ export async function makeVersion(
   world: World,
   previous: { token: string; sequence: number } | null,
   salt = "",
+  change: (d: Descriptor) => Descriptor = (d) => d,
 ): Promise<{ descriptor: Descriptor; token: string }> {
-  const descriptor = buildDescriptor({
+  const built = buildDescriptor({
     facts: world.facts,
     previous,
     ledgerKey: world.ledgerKey,
@@ -93,5 +94,6 @@ export async function makeVersion(
     datasets: { mails: DATASET },
     releases: { metrics: { from: "report.metrics" }, model: { from: "train.model" } },
   });
+  const descriptor = change(built);
   return { descriptor, token: await signDescriptor(descriptor, ownerSigningKey(world.root)) };
 }

@@ -4,7 +4,7 @@
  */
 import { signRevocation } from "../../../owner/descriptor";
 import type { RunExport } from "../../../owner/fetch";
-import { openRunRequest } from "../../../owner/run-request";
+import { openRunRequest, type RunRequestOptions } from "../../../owner/run-request";
 import { edgeAssociatedData } from "../../../protocol/associated";
 import { base64url, concat, hex as toHex, u32be, utf8 } from "../../../protocol/bytes";
 import { jcs } from "../../../protocol/canonical";
@@ -46,7 +46,23 @@ export interface Bend {
   /** Appends to the log before that step's commits. */
   readonly beforeCommit?: (step: string, ledger: Ledger) => Promise<void>;
   /** Steps that never commit. */
-  readonly without?: string;
+  readonly without?: string | readonly string[];
+  /** Called with each version, 1 to 3, before the owner signs it. */
+  readonly version?: (d: Descriptor) => Descriptor;
+  /** What opens the run, instead of a request with parameters for `train`. */
+  readonly open?: (version: Version, ledger: Ledger) => Promise<Opened>;
+}
+
+export interface Version {
+  readonly descriptor: Descriptor;
+  readonly token: string;
+}
+
+export interface Opened {
+  readonly token: string;
+  readonly run: string;
+  /** As the ledger logs it for a slot: no request names the version. */
+  readonly version?: string;
 }
 
 export class Ledger {
@@ -124,25 +140,31 @@ export interface FinishedRun {
   readonly seenHead: string;
 }
 
+/** @param more what the request has beside the parameters of `train`. */
+export const openHere = async (version: Version, ledger: Ledger, more: Pick<RunRequestOptions, "imports"> = {}) =>
+  openRunRequest({
+    ...version,
+    ...more,
+    runKey: runKey(ledger.world.root),
+    parameters: { train: { rate: 0.5 } },
+    head: await ledger.head(),
+    now: new Date(NOW * 1000),
+    random: bytes(`${ledger.world.facts.pipelineUid} nonce`),
+  });
+
 export async function finishedRun(label: string, bend: Bend = {}): Promise<FinishedRun> {
   const world = makeWorld(label);
   const ledger = new Ledger(world);
   ledger.foreign();
-  const first = await makeVersion(world, null, "old");
+  const first = await makeVersion(world, null, "old", bend.version);
   ledger.add({ kind: "descriptor", digest: jwsDigest(first.token) });
-  const second = await makeVersion(world, { token: first.token, sequence: 1 });
+  const second = await makeVersion(world, { token: first.token, sequence: 1 }, "", bend.version);
   ledger.add({ kind: "descriptor", digest: jwsDigest(second.token) });
   ledger.foreign();
 
-  const request = await openRunRequest({
-    ...second,
-    runKey: runKey(world.root),
-    parameters: { train: { rate: 0.5 } },
-    head: await ledger.head(),
-    now: new Date(NOW * 1000),
-    random: bytes(`${label} nonce`),
-  });
-  ledger.add({ kind: "run", digest: request.run, run: request.run });
+  const request: Opened = await (bend.open ?? openHere)(second, ledger);
+  const { run, version } = request;
+  ledger.add({ kind: "run", digest: run, run, ...(version === undefined ? {} : { version }) });
   const seenHead = await ledger.head();
 
   const maker = new Maker(world, second, request, ledger, bend);
@@ -154,7 +176,7 @@ export async function finishedRun(label: string, bend: Bend = {}): Promise<Finis
   await maker.attempt("count", 0, 1, "ok");
   await maker.attempt("report", 0, 1, "ok");
 
-  const third = await makeVersion(world, { token: second.token, sequence: 2 }, "new");
+  const third = await makeVersion(world, { token: second.token, sequence: 2 }, "new", bend.version);
   ledger.add({ kind: "descriptor", digest: jwsDigest(third.token) });
   await ledger.revoke(jwsDigest(first.token));
   ledger.foreign();
@@ -192,7 +214,7 @@ class Maker {
 
   constructor(
     private readonly world: World,
-    private readonly version: { descriptor: Descriptor; token: string },
+    private readonly version: Version,
     private readonly request: { token: string; run: string },
     private readonly ledger: Ledger,
     private readonly bend: Bend,
@@ -206,7 +228,7 @@ class Maker {
     const place = { run: this.request.run, step, shard, attempt };
     this.ledger.add({ kind: "attempt", digest: hex(`claim ${step} ${shard} ${attempt}`), ...place });
     const head = await this.ledger.head();
-    if (this.bend.without === step) return;
+    if ([this.bend.without ?? []].flat().includes(step)) return;
     await this.bend.beforeCommit?.(step, this.ledger);
     const { commit, key } = await this.commitOf(step, shard, attempt, outcome, head);
     const token = await signJws("sealflow-commit+jwt", commit, key);
@@ -228,7 +250,7 @@ class Maker {
     const { run } = this.request;
     const seed = stepSigningSeed(this.world.root, uid, step, spec.identity);
     const key = privateKey("Ed25519", seed);
-    const names = outcome === "ok" ? Object.keys(STEPS[step]?.outputs ?? {}) : [];
+    const names = outcome === "ok" ? Object.keys(spec.outputs) : [];
     const outputs: Commit["outputs"] = {};
     const keyCommits: Record<string, string> = {};
     const releases: Commit["releases"] = {};
