@@ -1,18 +1,15 @@
 /** stacks/kubernetes.ts as it is: the spam filter through real Argo on a simulated confidential node, receipts verified. */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Cluster, clusterMissing, NODE_NAME, nodeTlsOf, startCluster } from "../../tools/cluster";
-import { kubernetesProviderEnvironment } from "../../tools/kubernetes-provider";
 import { type KubernetesNode, startKubernetesNode } from "../../untrusted/node/kubernetes";
 import { ok, sealflow } from "../support/cli";
-import type { Project } from "../support/project";
+import { createStackProject, type StackProject } from "../support/stack-project";
 
 jest.setTimeout(900_000);
 
-const CHECKOUT = path.resolve(__dirname, "../..");
 const missing = clusterMissing({ argo: true });
 if (missing) console.log(`skipped: the spam filter on a test cluster: ${missing}`);
 const suite = missing ? describe.skip : describe;
@@ -20,28 +17,14 @@ const suite = missing ? describe.skip : describe;
 suite("the spam filter on a cluster", () => {
   let cluster: Cluster;
   let node: KubernetesNode;
-  let project: Project;
+  let project: StackProject;
   let env: NodeJS.ProcessEnv;
 
   beforeAll(async () => {
-    const dir = mkdtempSync(path.join(tmpdir(), "sealflow-spam-"));
-    project = { dir, home: path.join(dir, ".sealflow") } as Project;
-    for (const folder of ["stacks", "examples/spam-filter"]) {
-      cpSync(path.join(CHECKOUT, folder), path.join(dir, folder), { recursive: true });
-    }
-    mkdirSync(path.join(dir, "node_modules"));
-    for (const name of readdirSync(path.join(CHECKOUT, "node_modules"))) {
-      symlinkSync(path.join(CHECKOUT, "node_modules", name), path.join(dir, "node_modules", name));
-    }
-    symlinkSync(CHECKOUT, path.join(dir, "node_modules/sealflow"));
-    const yaml = readFileSync(path.join(CHECKOUT, "Pulumi.yaml"), "utf8");
-    writeFileSync(
-      path.join(dir, "Pulumi.yaml"),
-      yaml.replace("path: plugin", `path: ${path.join(CHECKOUT, "plugin")}`),
-    );
-    writeFileSync(path.join(dir, "package.json"), '{"name": "project", "private": true}\n');
+    project = createStackProject();
     cluster = await startCluster({ argo: true });
-    env = { ...kubernetesProviderEnvironment(), KUBECONFIG: cluster.kubeconfig };
+    env = project.env;
+    env.KUBECONFIG = cluster.kubeconfig;
     const name = "kata-qemu-coco-dev";
     execFileSync(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, "create", "-f", "-"], {
       input: JSON.stringify({ apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name }, handler: name }),
@@ -63,7 +46,7 @@ suite("the spam filter on a cluster", () => {
     await cluster?.stop();
     if (!project) return;
     await sealflow(project, ["dev", "--stop"]);
-    rmSync(project.dir, { recursive: true, force: true });
+    project.remove();
   });
 
   it("runs seven steps to the same figures as without Sealflow, though the controller is killed in the middle", async () => {

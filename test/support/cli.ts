@@ -1,7 +1,7 @@
 /** Runs the `sealflow` command as a user does: the launcher, in the project's folder, as a process of its own. */
 import { spawn } from "node:child_process";
 import * as path from "node:path";
-import type { Project } from "./project";
+import type { ProjectPlace } from "./project";
 
 const LAUNCHER = path.resolve(__dirname, "../../bin/sealflow.js");
 
@@ -12,9 +12,9 @@ export interface CliResult {
 }
 
 /** Everything that a command of a project printed, for scans. */
-export const printed = new WeakMap<Project, string[]>();
+export const printed = new WeakMap<ProjectPlace, string[]>();
 
-export async function sealflow(project: Project, args: string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> {
+export async function sealflow(project: ProjectPlace, args: string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> {
   const child = spawn(process.execPath, [LAUNCHER, ...args], {
     cwd: project.dir,
     env: { ...process.env, ...env },
@@ -35,7 +35,7 @@ export async function sealflow(project: Project, args: string[], env: NodeJS.Pro
 }
 
 /** As `sealflow`, and fails the test with the whole output when the command does. */
-export async function ok(project: Project, args: string[], env?: NodeJS.ProcessEnv): Promise<CliResult> {
+export async function ok(project: ProjectPlace, args: string[], env?: NodeJS.ProcessEnv): Promise<CliResult> {
   const result = await sealflow(project, args, env);
   if (result.code !== 0) {
     throw new Error(`sealflow ${args.join(" ")}: exit ${result.code}\n${result.stdout}\n${result.stderr}`);

@@ -15,9 +15,14 @@ export interface StateResource {
   readonly outputs?: Record<string, unknown>;
 }
 
-export interface Project {
+/** Where commands run. */
+export interface ProjectPlace {
   readonly dir: string;
+  /** Its `.sealflow`. */
   readonly home: string;
+}
+
+export interface Project extends ProjectPlace {
   /** Writes a file of the project, making its folders. */
   write(file: string, content: string): void;
   read(file: string): string;
