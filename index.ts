@@ -50,7 +50,7 @@ export { PipelineVersion, type PipelineVersionArgs } from "./resources/pipeline-
 export { ReferenceValues, type ReferenceValuesArgs } from "./resources/reference-values";
 export type { RelyingPartyReference } from "./resources/relying-party-reference";
 export { SealedDataset, type SealedDatasetArgs } from "./resources/sealed-dataset";
-export { SealedImage, type SealedImageArgs } from "./resources/sealed-image";
+export { type ImageRegistry, SealedImage, type SealedImageArgs } from "./resources/sealed-image";
 export { ServiceImage, type ServiceImageArgs } from "./resources/service-image";
 export { type ImageFacts, StepIdentity, type StepIdentityArgs, type StepLimits } from "./resources/step-identity";
 export { TlsCertificate, type TlsCertificateArgs } from "./resources/tls-certificate";

@@ -7,6 +7,7 @@ import {
   ConfidentialPipeline,
   EncryptedStorage,
   environment,
+  type ImageRegistry,
   RelyingParty,
   type RelyingPartyReference,
 } from "sealflow";
@@ -15,6 +16,7 @@ import { argoBackend, ClusterPart, CocoRuntime, workloadProvider } from "sealflo
 import { mailsFile, spam } from "../examples/spam-filter/pipeline";
 
 const config = new pulumi.Config();
+const registry = config.getObject<ImageRegistry>("registry");
 const stock = config.get("stockGuestImage");
 const ledgerRoleArn = config.get("ledgerRoleArn");
 
@@ -28,19 +30,25 @@ const platform = new EksPeerPods("cloud", {
 const runtime = new CocoRuntime("runtime", { platform, certManager: ClusterPart.Install });
 const provider = workloadProvider("workloads", platform, runtime);
 
+// With the ledger's role a bucket for its objects; without it the ledger has its own.
+const storage = ledgerRoleArn ? new EncryptedBucket("objects", { ledgerRoleArn }) : new EncryptedStorage("storage");
+
 const pipeline = new ConfidentialPipeline("spam", {
   spec: spam,
   inputs: { mails: mailsFile },
+  runKeys: config.getObject<string[]>("runKeys") ?? [],
   environment: environment({
     platform,
     relyingParty: new RelyingParty("relying-party", {
       reference: config.requireObject<RelyingPartyReference>("relyingParty"),
     }),
-    // With the ledger's role a bucket for its objects; without it the ledger has its own.
-    storage: ledgerRoleArn ? new EncryptedBucket("objects", { ledgerRoleArn }) : new EncryptedStorage("storage"),
+    storage,
     backend: argoBackend({ namespace: config.require("namespace"), provider }),
+    ...(registry ? { registry } : {}),
   }),
 });
 
 export const { pipelineUid, ownerPublicKey, version, connectionFile } = pipeline;
 export const { kubeconfig, sweep } = platform;
+/** For the ledger's setting; undefined: its own folder. */
+export const storeUrl = storage.url;

@@ -7,6 +7,7 @@ import {
   ConfidentialPipeline,
   EncryptedStorage,
   environment,
+  type ImageRegistry,
   RelyingParty,
   type RelyingPartyReference,
 } from "sealflow";
@@ -15,6 +16,7 @@ import { argoBackend, ClusterPart, CocoRuntime, workloadProvider } from "sealflo
 import { mailsFile, spam } from "../examples/spam-filter/pipeline";
 
 const config = new pulumi.Config();
+const registry = config.getObject<ImageRegistry>("registry");
 const location = config.require("location");
 const stock = config.get("stockGuestImage");
 const ledgerPrincipalId = config.get("ledgerPrincipalId");
@@ -42,6 +44,7 @@ const storage = ledgerPrincipalId
 const pipeline = new ConfidentialPipeline("spam", {
   spec: spam,
   inputs: { mails: mailsFile },
+  runKeys: config.getObject<string[]>("runKeys") ?? [],
   environment: environment({
     platform,
     relyingParty: new RelyingParty("relying-party", {
@@ -49,8 +52,11 @@ const pipeline = new ConfidentialPipeline("spam", {
     }),
     storage,
     backend: argoBackend({ namespace: config.require("namespace"), provider }),
+    ...(registry ? { registry } : {}),
   }),
 });
 
 export const { pipelineUid, ownerPublicKey, version, connectionFile } = pipeline;
 export const { kubeconfig, sweep } = platform;
+/** For the ledger's setting; undefined: its own folder. */
+export const storeUrl = storage.url;

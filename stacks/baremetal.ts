@@ -7,6 +7,7 @@ import {
   ConfidentialPipeline,
   EncryptedStorage,
   environment,
+  type ImageRegistry,
   RelyingParty,
   type RelyingPartyReference,
 } from "sealflow";
@@ -22,6 +23,7 @@ import {
 import { mailsFile, spam } from "../examples/spam-filter/pipeline";
 
 const config = new pulumi.Config();
+const registry = config.getObject<ImageRegistry>("registry");
 const stock = config.get("stockGuestImage");
 const preflight = config.getObject<PreflightArgs>("preflight");
 const storeUrl = config.get("storeUrl");
@@ -40,6 +42,7 @@ const provider = workloadProvider("workloads", platform, runtime);
 const pipeline = new ConfidentialPipeline("spam", {
   spec: spam,
   inputs: { mails: mailsFile },
+  runKeys: config.getObject<string[]>("runKeys") ?? [],
   environment: environment({
     platform,
     relyingParty: new RelyingParty("relying-party", {
@@ -48,6 +51,7 @@ const pipeline = new ConfidentialPipeline("spam", {
     // Any S3 endpoint; without one the ledger's own folder.
     storage: new EncryptedStorage("storage", storeUrl ? { kind: "s3", url: storeUrl } : {}),
     backend: argoBackend({ namespace: config.require("namespace"), provider }),
+    ...(registry ? { registry } : {}),
   }),
 });
 

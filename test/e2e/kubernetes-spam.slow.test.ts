@@ -1,12 +1,13 @@
 /** stacks/kubernetes.ts as it is: the spam filter through real Argo on a simulated confidential node, receipts verified. */
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cluster, clusterMissing, NODE_NAME, nodeTlsOf, startCluster } from "../../tools/cluster";
-import { type KubernetesNode, startKubernetesNode } from "../../untrusted/node/kubernetes";
+import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
+import type { KubernetesNode } from "../../untrusted/node/kubernetes";
 import { ok, sealflow } from "../support/cli";
 import { createStackProject, type StackProject } from "../support/stack-project";
+import { scanState } from "../support/state-secrets";
+import { kubectl, runtimeClassOf, startNode } from "../support/test-cluster";
 
 jest.setTimeout(900_000);
 
@@ -26,20 +27,11 @@ suite("the spam filter on a cluster", () => {
     env = project.env;
     env.KUBECONFIG = cluster.kubeconfig;
     const name = "kata-qemu-coco-dev";
-    execFileSync(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, "create", "-f", "-"], {
-      input: JSON.stringify({ apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name }, handler: name }),
-    });
+    kubectl(cluster, ["create", "-f", "-"], JSON.stringify(runtimeClassOf(name)));
     await ok(project, ["dev", "--detach"]);
     await ok(project, ["pulumi", "--", "stack", "init", "kubernetes"], env);
     await ok(project, ["pulumi", "--", "config", "set", "runtimeClass", name, "-s", "kubernetes"], env);
-    node = await startKubernetesNode({
-      kubeconfig: readFileSync(cluster.kubeconfigOf("node"), "utf8"),
-      name: NODE_NAME,
-      home: project.home,
-      connection: JSON.parse(readFileSync(path.join(project.home, "connection.json"), "utf8")),
-      programs: { "argoexec:local": { bin: path.dirname(cluster.argoexec as string) } },
-      tls: nodeTlsOf(cluster),
-    });
+    node = await startNode(cluster, project);
   });
   afterAll(async () => {
     await node?.stop();
@@ -63,5 +55,14 @@ suite("the spam filter on a cluster", () => {
     const metrics = JSON.parse(readFileSync(path.join(project.dir, "fetched/released/metrics"), "utf8"));
     expect(metrics.models.logistic.f1).toBe(0.9620853080568721);
     expect(metrics.models.bayes.f1).toBe(0.9317073170731708);
+  });
+
+  it("no secret of the state is in it in clear, nor the first mail", async () => {
+    const [mail = ""] = readFileSync(path.join(project.dir, "examples/spam-filter/data/mails.jsonl"), "utf8").split(
+      "\n",
+    );
+    const { secrets, hits } = await scanState(project, "kubernetes", [mail.slice(20, 80)]);
+    expect(secrets).toBeGreaterThan(1);
+    expect(hits).toEqual([]);
   });
 });

@@ -1,14 +1,12 @@
 /** The whole chain on Kubernetes: real engine, API server, Argo; relying party outside; a simulated confidential node. */
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cluster, clusterMissing, NODE_NAME, nodeTlsOf, startCluster } from "../../tools/cluster";
+import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
 import { kubernetesProviderEnvironment } from "../../tools/kubernetes-provider";
-import { type KubernetesNode, startKubernetesNode } from "../../untrusted/node/kubernetes";
+import type { KubernetesNode } from "../../untrusted/node/kubernetes";
 import { createClusterChain, PLANTED, type RunSummary, removeChain, startServices } from "../support/chain";
 import { ok } from "../support/cli";
 import type { Project } from "../support/project";
+import { kubectl, runtimeClassOf, sealflowObjects, startNode } from "../support/test-cluster";
 
 jest.setTimeout(900_000);
 
@@ -22,36 +20,13 @@ suite("a pipeline on a cluster", () => {
   let node: KubernetesNode;
   let env: NodeJS.ProcessEnv;
   let summary: RunSummary;
-  /** Not while a run goes on: the node lives in this process, and waiting here would stop it. */
-  const kubectl = (...args: string[]) =>
-    execFileSync(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, ...args], {
-      encoding: "utf8",
-      maxBuffer: 1 << 28,
-    });
-
   beforeAll(async () => {
     project = createClusterChain();
     cluster = await startCluster({ argo: true });
     env = { ...kubernetesProviderEnvironment(), KUBECONFIG: cluster.kubeconfig };
-    const runtimeClass = {
-      apiVersion: "node.k8s.io/v1",
-      kind: "RuntimeClass",
-      metadata: { name: "kata-qemu-coco-dev" },
-      handler: "kata-qemu-coco-dev",
-    };
-    execFileSync(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, "create", "-f", "-"], {
-      input: JSON.stringify(runtimeClass),
-    });
+    kubectl(cluster, ["create", "-f", "-"], JSON.stringify(runtimeClassOf("kata-qemu-coco-dev")));
     await startServices(project);
-    const connection = JSON.parse(readFileSync(path.join(project.home, "connection.json"), "utf8"));
-    node = await startKubernetesNode({
-      kubeconfig: readFileSync(cluster.kubeconfigOf("node"), "utf8"),
-      name: NODE_NAME,
-      home: project.home,
-      connection,
-      programs: { "argoexec:local": { bin: path.dirname(cluster.argoexec as string) } },
-      tls: nodeTlsOf(cluster),
-    });
+    node = await startNode(cluster, project);
   });
   afterAll(async () => {
     await node?.stop();
@@ -69,7 +44,7 @@ suite("a pipeline on a cluster", () => {
 
   it("has told the cluster nothing: no planted string in any object", () => {
     const kinds = "workflowtemplates,workflows,jobs,pods,configmaps,secrets,events,workflowtaskresults";
-    const all = kubectl("get", kinds, "-A", "-o", "json");
+    const all = kubectl(cluster, ["get", kinds, "-A", "-o", "json"]);
     for (const planted of Object.values(PLANTED)) expect(all).not.toContain(planted);
     expect(all).toContain(summary.run);
   });
@@ -87,15 +62,7 @@ suite("a pipeline on a cluster", () => {
     );
     let left = "unknown";
     for (let n = 0; n < 60 && left !== ""; n++, await sleep(500)) {
-      left = kubectl(
-        "get",
-        "workflowtemplates,workflows,jobs,pods,roles,rolebindings,serviceaccounts,networkpolicies,namespaces",
-        "-A",
-        "-l",
-        "app.kubernetes.io/managed-by=sealflow",
-        "-o",
-        "name",
-      );
+      left = sealflowObjects(cluster);
     }
     expect(left).toBe("");
   });

@@ -131,9 +131,11 @@ const TYPES: Readonly<Record<string, TypeModel>> = {
   },
   "aws:eks/cluster:Cluster": named("eks", "cluster", "name", {
     replaces: ["roleArn"],
-    outputs: (inputs, id) => ({
-      endpoint: `https://${id}.gr7.${REGION}.eks.amazonaws.com`,
-      certificateAuthority: { data: Buffer.from("certificate of the stand-in").toString("base64") },
+    outputs: (inputs, id, store) => ({
+      endpoint: store.settings.endpoint ?? `https://${id}.gr7.${REGION}.eks.amazonaws.com`,
+      certificateAuthority: {
+        data: store.settings.authority ?? Buffer.from("certificate of the stand-in").toString("base64"),
+      },
       identities: [{ oidcs: [{ issuer: `https://oidc.eks.${REGION}.amazonaws.com/id/${id.toUpperCase()}` }] }],
       status: "ACTIVE",
       platformVersion: "eks.1",

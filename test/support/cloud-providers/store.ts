@@ -3,7 +3,7 @@
  * - resources.json: everything there is, by id
  * - calls.jsonl: every call that a provider took, in order
  * - faults.json: what is to go wrong (faults.ts)
- * - settings.json: values that a test chooses, such as the kubeconfig of clusters
+ * - settings.json: values that a test chooses, such as the kubeconfig of clusters, or their endpoint and authority
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import * as path from "node:path";

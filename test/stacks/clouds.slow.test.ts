@@ -1,0 +1,203 @@
+/**
+ * stacks/azure.ts, stacks/aws.ts and stacks/baremetal.ts as they are, from the first `up` to `destroy`, on the real engine:
+ * clouds are the stand-ins, their clusters answer with a real API server, whose one node simulates guests. No network.
+ */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
+import { HttpsClient } from "../../relying-party/http/client";
+import { sampleHandshake } from "../../relying-party/kbs-client";
+import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
+import type { KubernetesNode } from "../../untrusted/node/kubernetes";
+import { ok, sealflow } from "../support/cli";
+import { SUBSCRIPTION } from "../support/cloud-providers/azure";
+import type { Call } from "../support/cloud-providers/store";
+import { type GrantedGuest, guestsOf, playHardware } from "../support/played-hardware";
+import { createStackProject, FILLED, relyingPartyFilled, type StackProject } from "../support/stack-project";
+import { scanState } from "../support/state-secrets";
+import { kubectl, offerGuests, runtimeClassOf, sealflowObjects, startNode } from "../support/test-cluster";
+
+jest.setTimeout(600_000);
+
+const missing = clusterMissing({ argo: true });
+if (missing) console.log(`skipped: whole stacks of clouds: ${missing}`);
+const suite = missing ? describe.skip : describe;
+
+let cluster: Cluster;
+let project: StackProject;
+let node: KubernetesNode;
+let token: string;
+
+beforeAll(async () => {
+  if (missing) return;
+  project = createStackProject();
+  cluster = await startCluster({ argo: true });
+  const helm = path.join(project.dir, "helm");
+  mkdirSync(helm);
+  // What the charts' installers come to.
+  const markers = {
+    peerpods: [runtimeClassOf("kata-remote")],
+    "confidential-containers": [runtimeClassOf("kata-qemu-snp")],
+  };
+  writeFileSync(path.join(helm, "markers.json"), JSON.stringify(markers));
+  const read = (file: string) => readFileSync(file, "utf8");
+  token = read(path.join(cluster.dir, "admin.token"));
+  const admin = JSON.parse(read(cluster.kubeconfig));
+  // Whoever has a kubeconfig of EKS signs in by Amazon's command.
+  const credential = { apiVersion: "client.authentication.k8s.io/v1beta1", kind: "ExecCredential", status: { token } };
+  const bin = path.join(project.dir, "bin");
+  mkdirSync(bin);
+  writeFileSync(path.join(bin, "aws"), `#!/bin/sh\n[ "$2" = get-token ] && echo '${JSON.stringify(credential)}'\n`);
+  chmodSync(path.join(bin, "aws"), 0o700);
+  Object.assign(project.env, {
+    PATH: [bin, project.env.PATH ?? process.env.PATH].join(path.delimiter),
+    SEALFLOW_TEST_HELM: helm,
+    SEALFLOW_KBS_ADMIN_KEY_FILE: path.join(project.home, "dev/admin-key.jwk"),
+  });
+  for (const resource of GIVEN) project.cloud("azure-native").put(resource);
+  project.cloud("azure-native").settings = { kubeconfig: read(cluster.kubeconfig) };
+  project.cloud("aws").settings = {
+    endpoint: cluster.url,
+    authority: admin.clusters[0].cluster["certificate-authority-data"],
+  };
+  await ok(project, ["dev", "--detach"], project.env);
+  node = await startNode(cluster, project, {
+    "node.kubernetes.io/worker": "",
+    "amd.feature.node.kubernetes.io/snp": "true",
+  });
+  offerGuests(cluster, 20);
+});
+afterAll(async () => {
+  if (missing) return;
+  await node?.stop();
+  await cluster?.stop();
+  if (!project) return;
+  await sealflow(project, ["dev", "--stop"]);
+  project.remove();
+});
+
+const connection = () => JSON.parse(readFileSync(path.join(project.home, "connection.json"), "utf8"));
+const releases = () =>
+  JSON.parse(readFileSync(path.join(project.env.SEALFLOW_TEST_HELM as string, "releases.json"), "utf8"));
+
+const up = (stack: string) => project.pulumi("up", "--yes", "--skip-preview", "-s", stack);
+const PRINCIPAL = "77777777-8888-4999-aaaa-bbbbbbbbbbbb";
+/** Of the ledger, whose identities are made elsewhere. */
+const STORAGE: Readonly<Record<string, string>> = {
+  azure: `  sealflow:ledgerPrincipalId: ${PRINCIPAL}\n  sealflow:storageGroup: storage\n`,
+  aws: "  sealflow:ledgerRoleArn: arn:aws:iam::123456789012:role/ledger\n",
+};
+/** What is in the cloud before the stack, and after it. */
+const GIVEN = [
+  { id: `/subscriptions/${SUBSCRIPTION}/resourceGroups/storage`, outputs: {} },
+  { id: "ledger", outputs: { principalId: PRINCIPAL } },
+].map((resource) => ({ ...resource, type: "given", name: "", inputs: {} }));
+
+async function configure(stack: string): Promise<void> {
+  const { kbsUrl, ledgerUrl, ledgerKey, caPem } = connection();
+  const party = relyingPartyFilled(caPem, { kbsUrl, ledgerUrl, ledgerKey });
+  const { stdout } = await ok(project, ["keys", "new", `${stack}.jwk`, "--run"]);
+  const runKeys = `  sealflow:runKeys: [${stdout.split("\n")[0]}]\n`;
+  const template = project.template(stack, { ...FILLED, ...party });
+  // Hosts here have no TEE, which the checks would say.
+  const unchecked = template.replace(/ {2}sealflow:preflight:\n(?: {4}.*\n)+/, "");
+  await project.init(stack, `${unchecked}${runKeys}${STORAGE[stack] ?? ""}`);
+}
+
+/** Gives up the root, which is protected, and everything else. */
+async function destroy(stack: string): Promise<void> {
+  const keys = (await project.state(stack)).find(({ type }) => type === "sealflow:index:PipelineKeys");
+  await project.pulumi("state", "unprotect", "--yes", "-s", stack, keys?.urn ?? "");
+  await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
+  expect(sealflowObjects(cluster)).toBe("");
+  expect(releases()).toEqual({});
+}
+
+/** Neither the cluster's token nor the admin's key, nor anything that the state itself calls a secret. */
+async function expectNoSecretInClear(stack: string): Promise<void> {
+  const { d } = JSON.parse(readFileSync(path.join(project.home, "dev/admin-key.jwk"), "utf8"));
+  const { secrets, hits } = await scanState(project, stack, [token, d]);
+  expect(secrets).toBeGreaterThan(1); // the root, and the kubeconfig
+  expect(hits).toEqual([]);
+}
+
+const changesOf = (calls: readonly Call[]): string[] =>
+  calls.filter(({ method }) => !["invoke", "read"].includes(method)).map(({ method, name }) => `${method} ${name}`);
+
+/** Initdata annotations of all steps, as the cluster has them. */
+const annotations = (): string[] => {
+  const text = kubectl(cluster, ["get", "workflowtemplates", "-A", "-o", "json"]);
+  const found = [...text.matchAll(/cc_init_data[\\"]*:\s*[\\"]*([A-Za-z0-9+/=]+)/g)];
+  return [...new Set(found.map(([, annotation = ""]) => annotation))];
+};
+
+suite.each([
+  { stack: "azure", pkg: "azure-native" as const, chart: "peerpods" },
+  { stack: "aws", pkg: "aws" as const, chart: "peerpods" },
+])("stacks/$stack.ts", ({ stack, pkg, chart }) => {
+  it("comes up, the pipeline in the cluster that the cloud gave, and a second preview has no changes", async () => {
+    await configure(stack);
+    const { stdout } = await up(stack);
+    expect(stdout).toMatch(
+      /storeUrl +: "(?:https:\/\/\w+\.blob\.core\.windows\.net\/objects|s3:\/\/objects-bucket-\w+\?region=us-east-2)"/,
+    );
+    expect(Object.values(releases()).map((release) => (release as { chart: string }).chart.split("/").pop())).toContain(
+      chart,
+    );
+    expect(sealflowObjects(cluster)).toMatch(/workflowtemplate/);
+    await project.pulumi("preview", "--expect-no-changes", "-s", stack);
+  });
+
+  it("another number of workers changes the workers alone, and nothing of the pipeline", async () => {
+    const before = project.cloud(pkg).calls().length;
+    await project.pulumi("config", "set", "workers", "3", "-s", stack);
+    const { stdout } = await up(stack);
+    expect(changesOf(project.cloud(pkg).calls().slice(before))).toEqual(["update cloud-workers"]);
+    expect(stdout).toMatch(/~ 1 updated\n\s+\d+ unchanged/);
+  });
+
+  it("its exported state shows no secret", () => expectNoSecretInClear(stack));
+
+  if (stack === "azure") {
+    it("a simulated guest gets no key of the hardware's; in its place, granted the same, it runs to verified receipts", async () => {
+      const { kbsUrl, caPem } = connection();
+      const guests = await guestsOf(project, "az-snp-vtpm", annotations());
+      expect(guests).toHaveLength(7);
+      const [{ initdata, paths }] = guests as [GrantedGuest];
+      const http = new HttpsClient({ url: kbsUrl, caPem, timeoutMs: 15_000 });
+      const pretender = await sampleHandshake(http, initdata);
+      await expect(pretender.resource(paths[0] as string)).rejects.toMatchObject({ code: "DENIED" });
+      http.close();
+      await playHardware(project, guests);
+      await ok(project, ["connect", ".sealflow/pipelines/azure/spam.json", "--run-key", "azure.jwk"]);
+      const { stdout } = await ok(project, ["run", "--json"], { ...project.env, KUBECONFIG: cluster.kubeconfig });
+      const summary = JSON.parse(stdout);
+      expect(summary).toMatchObject({ state: "succeeded", receiptsExpected: 7 });
+      const fetched = await ok(project, ["fetch", summary.run, "--out", "fetched"], project.env);
+      expect(fetched.stdout).toMatch(/receipts verified: 7\/7/);
+    });
+  }
+
+  it("destroy leaves nothing in cloud and cluster", async () => {
+    await destroy(stack);
+    expect(
+      project
+        .cloud(pkg)
+        .all()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(stack === "azure" ? GIVEN.map(({ id }) => id).sort() : []);
+  });
+});
+
+suite("stacks/baremetal.ts", () => {
+  it("comes up, without changes in a second preview and secrets in its state, and destroy leaves nothing", async () => {
+    await configure("baremetal");
+    const kubeconfig = readFileSync(cluster.kubeconfig, "utf8");
+    await project.pulumi("config", "set", "--secret", "kubeconfig", "-s", "baremetal", "--", kubeconfig);
+    await up("baremetal");
+    expect(sealflowObjects(cluster)).toMatch(/workflowtemplate/);
+    await project.pulumi("preview", "--expect-no-changes", "-s", "baremetal");
+    await expectNoSecretInClear("baremetal");
+    await destroy("baremetal");
+  });
+});
