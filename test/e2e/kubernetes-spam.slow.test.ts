@@ -62,7 +62,7 @@ suite("the spam filter on a cluster", () => {
       "\n",
     );
     const { secrets, hits } = await scanState(project, "kubernetes", [mail.slice(20, 80)]);
-    expect(secrets).toBeGreaterThan(1);
+    expect(secrets).toBeGreaterThan(0); // the root
     expect(hits).toEqual([]);
   });
 });
