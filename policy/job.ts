@@ -1,5 +1,6 @@
 /** The Kubernetes Job of one step: static, one container, the same in every run. */
 import { createHash } from "node:crypto";
+import { guestSeconds } from "../protocol/messages";
 import { CONTAINER_NAME, RUNNER_ARGV, RUNNER_CAPABILITIES, SCRATCH_PATHS, stepEnvironment } from "./agent/text";
 import { PolicyError } from "./errors";
 import { INITDATA_ANNOTATION } from "./initdata/document";
@@ -26,7 +27,6 @@ export interface JobArgs {
 }
 
 const QUANTITY = /^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$/;
-const BOOT_SECONDS = 900;
 
 /** A name for Kubernetes objects of a step, at most 52 characters: pods of an indexed Job add up to 11. */
 export const jobName = (pipeline: string, step: string): string =>
@@ -63,7 +63,7 @@ export function renderJob(args: JobArgs): KubernetesJob {
     metadata: { name: jobName(pipeline, step), labels },
     spec: {
       backoffLimit: 0,
-      activeDeadlineSeconds: timeoutSeconds + waitSeconds + BOOT_SECONDS,
+      activeDeadlineSeconds: guestSeconds({ timeoutSeconds, waitSeconds }),
       ...(shards > 1 ? { completionMode: "Indexed" as const, completions: shards, parallelism: shards } : {}),
       template: {
         metadata: { labels, annotations: { [INITDATA_ANNOTATION]: args.annotation } },

@@ -19,6 +19,13 @@ export const limits = object({
   shards: integer(1, 1000),
 });
 
+/** Beside its waiting and its program: boot, pull, sealing and transfer, seconds. */
+const BOOT_SECONDS = 900;
+
+/** How long a guest may live, seconds: its Job's deadline, and the ledger's patience with an attempt that is silent. */
+export const guestSeconds = (l: Pick<Infer<typeof limits>, "timeoutSeconds" | "waitSeconds">): number =>
+  l.timeoutSeconds + l.waitSeconds + BOOT_SECONDS;
+
 export const release = object({
   /** Output of this step. */
   output: name,

@@ -12,7 +12,8 @@ import { SealflowError } from "../../protocol/errors";
  * already there. INTERRUPTED: an upload broke off; repeat it. OBJECT_IN_USE: an open version needs it. STORE_FULL: no space left. BUSY: another writer holds the
  * database. SCHEDULE: no open version lists the schedule, or the slot is none of its cron expression's. SLOT_TIME: the
  * slot's time has not come, or is over. STORE_REFUSED: the object store does not let this ledger work in it: its
- * credentials or rights are wrong. STORE_URL: at start, the store's URL cannot be used. CORRUPT: the state folder
+ * credentials or rights are wrong. STORE_URL: at start, the store's URL cannot be used. GENERATION: a version's keys are
+ * of an earlier generation than its predecessor's. CORRUPT: the state folder
  * contradicts itself, see the message.
  */
 export type LedgerCode =
@@ -48,7 +49,8 @@ export type LedgerCode =
   | "SCHEDULE"
   | "SLOT_TIME"
   | "STORE_REFUSED"
-  | "STORE_URL";
+  | "STORE_URL"
+  | "GENERATION";
 
 export const STATUS: Readonly<Record<LedgerCode, number>> = {
   MEDIA_TYPE: 415,
@@ -84,6 +86,7 @@ export const STATUS: Readonly<Record<LedgerCode, number>> = {
   SLOT_TIME: 409,
   STORE_REFUSED: 502,
   STORE_URL: 500,
+  GENERATION: 409,
 };
 
 export class LedgerError extends SealflowError<LedgerCode> {}

@@ -1,5 +1,7 @@
 /** How the harness judges: an attack that got further, leaked, or could not be mounted never counts as held. */
-import { ATTACKS, type AttackResult, allHeld, MISSING } from "../../untrusted/attacks";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ATTACKS, type Attack, type AttackResult, allHeld, MISSING } from "../../untrusted/attacks";
 
 const result = (verdict: AttackResult["verdict"]): AttackResult => ({
   number: 1,
@@ -34,5 +36,12 @@ describe("the harness", () => {
       expect(expected).not.toContain("KEY_RELEASED");
       expect(expected).not.toContain("VERIFIED");
     }
+  });
+
+  it("has the table of docs/attacks.md", () => {
+    const rows = readFileSync(join(__dirname, "..", "..", "docs", "attacks.md"), "utf8").match(/^\| \d+ \|.*$/gm);
+    const row = ({ number, title, power, expected }: Attack) =>
+      `| ${number} | ${title} | ${power} | ${expected.join(", ")} |`;
+    expect(rows).toEqual(ATTACKS.map(row));
   });
 });

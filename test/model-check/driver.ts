@@ -7,7 +7,7 @@
 import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import { jwsDigest, peekJws } from "../../protocol/jws";
-import { claim } from "../../protocol/messages";
+import { claim, guestSeconds } from "../../protocol/messages";
 import { runIdOf, slotToken } from "../../protocol/opening";
 import { createLedger, type LedgerOptions } from "../../relying-party/ledger";
 import { caller } from "../support/ledger-caller";
@@ -26,9 +26,15 @@ import {
   start,
 } from "./model";
 
-/** Seconds of the ledger's clock for one of the model's. A run lives for at least 60. */
-const SCALE = 30;
-const BOUNDS: Bounds = { runs: 3, versions: 3, seconds: 6, drain: 1 };
+/** Seconds of the ledger's clock for one of the model's: an hour, the shortest time between slots, is two of them. */
+const SCALE = 1800;
+const BOUNDS: Bounds = { runs: 3, versions: 3, seconds: 6, drain: 1, rotate: true };
+const PATIENCE = 2;
+/** So that a guest lives for exactly that long. */
+const LIMITS = {
+  timeoutSeconds: PATIENCE * SCALE - guestSeconds({ timeoutSeconds: 0, waitSeconds: 60 }),
+  waitSeconds: 60,
+};
 
 /** How often each kind of action is chosen. Work is common, ends are rare, or nothing would ever get far. */
 const WEIGHTS: Record<Action["kind"], number> = {
@@ -45,8 +51,8 @@ const WEIGHTS: Record<Action["kind"], number> = {
 };
 
 const SPECS: readonly Spec[] = [
-  { steps: { a: step(1, 1), b: step(1, 0, "a") }, runSeconds: 3, slots: { every: 2, late: 2 } },
-  { steps: { a: step(3, 1), b: step(1, 1, "a") }, runSeconds: 3 },
+  { steps: { a: step(1, 1), b: step(1, 0, "a") }, runSeconds: 3, patience: PATIENCE, slots: { every: 2, late: 2 } },
+  { steps: { a: step(3, 1), b: step(1, 1, "a") }, runSeconds: 3, patience: PATIENCE },
   {
     steps: {
       a: { ...step(1, 1), declassifies: true },
@@ -55,9 +61,14 @@ const SPECS: readonly Spec[] = [
       d: step(1, 0, "b"),
     },
     runSeconds: 4,
+    patience: PATIENCE,
     slots: { every: 2, late: 2 },
   },
-  { steps: { a: step(1, 0), b: step(2, 1, "a"), c: step(1, 0, "a"), d: step(1, 2, "b", "c") }, runSeconds: 4 },
+  {
+    steps: { a: step(1, 0), b: step(2, 1, "a"), c: step(1, 0, "a"), d: step(1, 2, "b", "c") },
+    runSeconds: 4,
+    patience: PATIENCE,
+  },
 ];
 
 function step(shards: number, retryLimit: number, ...after: string[]) {
@@ -108,12 +119,13 @@ export async function createDriver(dir: string, database: Pick<LedgerOptions, "p
     play: async (history) => {
       const spec = SPECS[history.spec] as Spec;
       // The model's time begins at a slot.
-      pass((60 - (now() % 60)) % 60);
+      pass((2 * SCALE - (now() % (2 * SCALE))) % (2 * SCALE));
       const world = await createWorld({
         ledgerKey: ledger.ledgerKey,
         steps: plansOf(spec),
         runSeconds: spec.runSeconds * SCALE,
-        ...(spec.slots ? { schedules: { tick: "* * * * *" }, lateSeconds: spec.slots.late * SCALE } : {}),
+        limits: LIMITS,
+        ...(spec.slots ? { schedules: { tick: "0 * * * *" }, lateSeconds: spec.slots.late * SCALE } : {}),
         now,
       });
       const call = caller(ledger);
@@ -179,8 +191,19 @@ class Player {
       const explained = permutations(sent.map((_, i) => i)).some((order) =>
         this.#explains(order, sent, answers, status),
       );
+      this.#forgetRefused(sent, answers);
       if (!explained) throw new Error(`no order explains the last step of:\n${this.#story.join("\n")}\n${status}`);
     }
+  }
+
+  /** A version that the ledger did not take is none. */
+  #forgetRefused(sent: readonly Action[], answers: readonly Answer[]): void {
+    const at = sent.findIndex((a) => a.kind === "register");
+    if (at >= 0 && answers[at]?.status !== "ok") this.#worlds.pop();
+  }
+
+  #ofGeneration(generation: number): World {
+    return this.#worlds.find((w) => w.root.generation === generation) as World;
   }
 
   #choose({ picks }: Turn): Action[] {
@@ -213,7 +236,8 @@ class Player {
     const newest = this.#worlds.at(-1) as World;
     switch (action.kind) {
       case "register": {
-        const world = await nextVersion(newest, { drainSeconds: action.drain * SCALE });
+        const root = { ...newest.root, generation: newest.root.generation + action.rotate };
+        const world = await nextVersion(newest, { root, drainSeconds: action.drain * SCALE });
         this.#worlds.push(world);
         return { action, send: async () => plain(await call.post("/v1/pipelines", world.descriptor)) };
       }
@@ -228,7 +252,7 @@ class Player {
         return { action: { ...action, id: runIdOf(token) }, send };
       }
       case "claim": {
-        const { token } = await newest.claim(action.step, action.hint);
+        const { token } = await this.#ofGeneration(action.generation).claim(action.step, action.hint);
         return { action, send: () => this.#claim(token) };
       }
       case "reclaim":
@@ -244,7 +268,7 @@ class Player {
         };
       }
       case "cancel": {
-        const token = await newest.cancel(action.run);
+        const token = await newest.cancel(action.run, {}, "owner");
         return { action, send: async () => stateOf(await call.post(`/v1/runs/${action.run}/cancel`, token)) };
       }
       case "revoke": {
@@ -306,7 +330,8 @@ class Player {
   /** What the ledger says of every run of the pipeline, in the model's terms. */
   async #status(): Promise<string> {
     const world = this.#worlds.at(-1) as World;
-    const { body } = await this.call.get(`/v1/runs?pipeline=${world.pipelineUid}`, await world.readToken());
+    const { body } = await this.call.get(`/v1/runs?pipeline=${world.pipelineUid}`, await world.readToken({}, "owner"));
+    if (!body.runs) throw new Error(JSON.stringify(body));
     const runs = (body.runs as RealRun[]).map((r) => [
       r.run,
       r.state,

@@ -32,7 +32,7 @@ function explore(spec: Spec, bounds: Bounds): { states: number; steps: number } 
       for (const action of actions(spec, state, bounds)) {
         const { state: after, answer } = apply(spec, state, action);
         steps++;
-        check(JSON.stringify(action), transition(state, action, answer, after), state);
+        check(JSON.stringify(action), transition(spec, state, action, answer, after), state);
         const key = JSON.stringify(after);
         if (seen.has(key)) continue;
         seen.add(key);
@@ -49,6 +49,9 @@ function check(what: string, problem: string | undefined, state: State): void {
 }
 
 function invariants(spec: Spec, state: State): string | undefined {
+  for (const [i, { generation }] of state.versions.entries()) {
+    if (generation < (state.versions[i - 1]?.generation ?? 1)) return "keys went back";
+  }
   const slots = state.runs.flatMap(({ slot }) => (slot === undefined ? [] : [slot]));
   if (new Set(slots).size !== slots.length) return "a slot opened two runs";
   for (const { slot, openedAt } of state.runs) {
@@ -80,7 +83,18 @@ function invariants(spec: Spec, state: State): string | undefined {
 
 const FINAL = new Set(["succeeded", "failed", "cancelled", "expired", "closed"]);
 
-function transition(before: State, action: Action, answer: Answer, after: State): string | undefined {
+/** Some shard has no attempt left, and none that is out can be expected to end. */
+const hopeless = (spec: Spec, run: Run, now: number): boolean =>
+  Object.entries(run.steps).some(([step, shards]) =>
+    shards.some(
+      ({ committed, attempts, claimedAt }) =>
+        committed === null &&
+        attempts.length > (spec.steps[step]?.retryLimit ?? 0) &&
+        (claimedAt + spec.patience <= now || attempts.every(({ end }) => end === "failed")),
+    ),
+  );
+
+function transition(spec: Spec, before: State, action: Action, answer: Answer, after: State): string | undefined {
   for (const [index, run] of before.runs.entries()) {
     const then = after.runs[index] as Run;
     const was = runState(before, run);
@@ -98,12 +112,18 @@ function transition(before: State, action: Action, answer: Answer, after: State)
     const version = versionState(before, before.versions[run.version] as State["versions"][number]);
     const dead = version === "revoked" || version === "closed";
     if (dead && JSON.stringify(run.steps) !== JSON.stringify(then.steps)) return "work on a closed version";
+    if (was === "open" && runState(after, then) === "failed" && !hopeless(spec, then, after.now)) {
+      return "a run failed while an attempt could still commit";
+    }
   }
   if (answer.status === "go") {
     const run = after.runs.find((r) => r.id === answer.place?.run);
     if (!run?.secret) return "granted without a secret";
     if (runState(after, run) !== "open") return "granted in a run that is not open";
     if (action.kind === "claim" && action.hint !== null && action.hint !== run.id) return "granted in another run";
+    const version = after.versions[run.version] as State["versions"][number];
+    if (action.kind === "claim" && version.generation !== action.generation)
+      return "granted to keys of another version";
   }
   const before_ = JSON.stringify({ ...before, now: 0 });
   if (answer.status === "wait" && before_ !== JSON.stringify({ ...after, now: 0 })) return "a wait changed something";
@@ -130,6 +150,8 @@ function stuck(spec: Spec, state: State): string | undefined {
 
 function finish(spec: Spec, state: State, run: string, step: string, shard: number): State {
   let now = state;
+  const { version = 0 } = state.runs.find((r) => r.id === run) ?? {};
+  const generation = state.versions[version]?.generation ?? 1;
   for (;;) {
     const found = now.runs.find((r) => r.id === run)?.steps[step]?.[shard];
     if (found && found.committed !== null) return now;
@@ -139,7 +161,7 @@ function finish(spec: Spec, state: State, run: string, step: string, shard: numb
       now = apply(spec, now, { kind: "commit", run, step, shard, attempt: out + 1, outcome: "ok", ...bit }).state;
       continue;
     }
-    const { state: after, answer } = apply(spec, now, { kind: "claim", step, hint: run });
+    const { state: after, answer } = apply(spec, now, { kind: "claim", step, hint: run, generation });
     if (answer.status !== "go") return now;
     now = after;
   }
@@ -151,22 +173,32 @@ describe("in every order of events", () => {
   it.each<[string, Spec, Bounds]>([
     [
       "one step, two runs, two versions",
-      { steps: { a: one(1, 0) }, runSeconds: 1 },
+      { steps: { a: one(1, 0) }, runSeconds: 1, patience: 1 },
       { runs: 2, versions: 2, seconds: 1, drain: 1 },
     ],
     [
+      "keys that rotate",
+      { steps: { a: one(1, 0) }, runSeconds: 1, patience: 1 },
+      { runs: 1, versions: 2, seconds: 1, drain: 1, rotate: true },
+    ],
+    [
+      "one step whose guest falls silent",
+      { steps: { a: one(1, 1) }, runSeconds: 3, patience: 1 },
+      { runs: 1, versions: 1, seconds: 3, drain: 1 },
+    ],
+    [
       "one step, two shards, one retry",
-      { steps: { a: one(2, 1) }, runSeconds: 1 },
+      { steps: { a: one(2, 1) }, runSeconds: 1, patience: 1 },
       { runs: 1, versions: 1, seconds: 1, drain: 1 },
     ],
     [
       "a chain of two with a retry, two versions",
-      { steps: { a: one(1, 1), b: one(1, 0, ["a"]) }, runSeconds: 2 },
+      { steps: { a: one(1, 1), b: one(1, 0, ["a"]) }, runSeconds: 2, patience: 1 },
       { runs: 1, versions: 2, seconds: 2, drain: 1 },
     ],
     [
       "a fan-out of two shards, collected",
-      { steps: { a: one(2, 0), b: one(1, 0, ["a"]) }, runSeconds: 2 },
+      { steps: { a: one(2, 0), b: one(1, 0, ["a"]) }, runSeconds: 2, patience: 1 },
       { runs: 1, versions: 1, seconds: 2, drain: 1 },
     ],
     [
@@ -174,6 +206,7 @@ describe("in every order of events", () => {
       {
         steps: { a: { ...one(1, 1), declassifies: true }, b: { ...one(1, 0), when: { from: "a", equals: true } } },
         runSeconds: 1,
+        patience: 1,
       },
       { runs: 1, versions: 1, seconds: 1, drain: 1 },
     ],
@@ -186,17 +219,22 @@ describe("in every order of events", () => {
           c: one(1, 0, ["b"]),
         },
         runSeconds: 1,
+        patience: 1,
       },
       { runs: 1, versions: 1, seconds: 1, drain: 1 },
     ],
     [
       "slots of a schedule, in their time and out of it",
-      { steps: { a: one(1, 0) }, runSeconds: 1, slots: { every: 1, late: 1 } },
+      { steps: { a: one(1, 0) }, runSeconds: 1, patience: 1, slots: { every: 1, late: 1 } },
       { runs: 2, versions: 1, seconds: 2, drain: 1 },
     ],
     [
       "a diamond",
-      { steps: { a: one(1, 0), b: one(1, 0, ["a"]), c: one(1, 0, ["a"]), d: one(1, 0, ["b", "c"]) }, runSeconds: 1 },
+      {
+        steps: { a: one(1, 0), b: one(1, 0, ["a"]), c: one(1, 0, ["a"]), d: one(1, 0, ["b", "c"]) },
+        runSeconds: 1,
+        patience: 1,
+      },
       { runs: 1, versions: 1, seconds: 1, drain: 1 },
     ],
   ])(

@@ -2,7 +2,8 @@
  * The run state machine, as docs/protocol describes it, without signatures, storage or time of its own.
  *
  * `apply` is a pure function: it copies the state, changes the copy and returns it with the answer that a caller gets.
- * All versions of the pipeline have the same programs, so a claim without a hint may end in a run of any open version.
+ * All versions of one generation of keys have the same programs, so a claim without a hint may end in a run of any open
+ * version of its generation; another generation is other programs.
  */
 
 export interface StepSpec {
@@ -20,6 +21,8 @@ export interface Spec {
   readonly steps: Readonly<Record<string, StepSpec>>;
   /** Seconds from the opening of a run to its expiry. */
   readonly runSeconds: number;
+  /** Seconds that a guest may live: a silent one keeps a run open for as long, when no attempt is left. */
+  readonly patience: number;
   /** Every version lists a schedule with a slot at each multiple of `every`, open for `late` seconds. */
   readonly slots?: { readonly every: number; readonly late: number };
 }
@@ -60,6 +63,8 @@ export interface Run {
 }
 
 export interface Version {
+  /** Of its keys. */
+  readonly generation: number;
   closesAt: number | null;
   revoked: boolean;
   /** Its open runs have been ended. */
@@ -74,11 +79,13 @@ export interface State {
 }
 
 export type Action =
-  | { readonly kind: "register"; readonly drain: number }
+  /** `rotate`: the generation counts up by it; -1 is an owner's mistake. */
+  | { readonly kind: "register"; readonly drain: number; readonly rotate: -1 | 0 | 1 }
   | { readonly kind: "open"; readonly version: number; readonly id: string }
   /** Anybody asks for a slot of the schedule. */
   | { readonly kind: "slot"; readonly slot: number; readonly id: string }
-  | { readonly kind: "claim"; readonly step: string; readonly hint: string | null }
+  /** By a guest of that generation. */
+  | { readonly kind: "claim"; readonly step: string; readonly hint: string | null; readonly generation: number }
   /** The same bytes as the claim that was granted this attempt. */
   | ({ readonly kind: "reclaim" } & Place)
   | ({ readonly kind: "commit"; readonly outcome: "ok" | "failed"; readonly bit?: boolean } & Place)
@@ -100,7 +107,7 @@ export type Answer = { readonly status: string; readonly code?: string; readonly
 export const start = (): State => ({
   now: 0,
   destroyed: false,
-  versions: [{ closesAt: null, revoked: false, settled: false }],
+  versions: [{ generation: 1, closesAt: null, revoked: false, settled: false }],
   runs: [],
 });
 
@@ -150,13 +157,13 @@ export function apply(spec: Spec, before: State, action: Action): { state: State
 function act(spec: Spec, state: State, action: Action): Answer {
   switch (action.kind) {
     case "register":
-      return register(state, action.drain);
+      return register(state, action.drain, action.rotate);
     case "open":
       return open(spec, state, action.version, action.id);
     case "slot":
       return openSlot(spec, state, action.slot, action.id);
     case "claim":
-      return claim(spec, state, action.step, action.hint);
+      return claim(spec, state, action);
     case "reclaim":
       return reclaim(state, action);
     case "commit":
@@ -174,16 +181,20 @@ function act(spec: Spec, state: State, action: Action): Answer {
   }
 }
 
-function register(state: State, drain: number): Answer {
+function register(state: State, drain: number, rotate: number): Answer {
   if (state.destroyed) return { status: "error", code: "PIPELINE_CLOSED" };
+  if (rotate < 0) return { status: "error", code: "GENERATION" };
+  const generation = newestGeneration(state) + rotate;
   for (const [index, version] of state.versions.entries()) {
     if (version.settled) continue;
     version.closesAt = Math.min(version.closesAt ?? Number.POSITIVE_INFINITY, state.now + drain);
     if (version.closesAt <= state.now) settle(state, index);
   }
-  state.versions.push({ closesAt: null, revoked: false, settled: false });
+  state.versions.push({ generation, closesAt: null, revoked: false, settled: false });
   return { status: "ok" };
 }
+
+export const newestGeneration = ({ versions }: State): number => versions.at(-1)?.generation ?? 1;
 
 function open(spec: Spec, state: State, version: number, id: string): Answer {
   const known = state.runs.find((r) => r.id === id);
@@ -227,8 +238,9 @@ function begin(spec: Spec, state: State, version: number, id: string, slot?: num
 
 const refused = (code: string): Answer => ({ status: "refused", code });
 
-function claim(spec: Spec, state: State, step: string, hint: string | null): Answer {
-  const candidates = hint === null ? openRuns(spec, state, step) : hinted(spec, state, step, hint);
+function claim(spec: Spec, state: State, { step, hint, generation }: Extract<Action, { kind: "claim" }>): Answer {
+  const candidates =
+    hint === null ? openRuns(spec, state, step, generation) : hinted(spec, state, step, hint, generation);
   if ("status" in candidates) return candidates;
   let waits = false;
   for (const run of candidates) {
@@ -240,27 +252,34 @@ function claim(spec: Spec, state: State, step: string, hint: string | null): Ans
     if (place) return { status: "go", place };
   }
   if (waits) return { status: "wait" };
-  // Nobody knows whether the attempts that are out will ever report: the oldest run has failed.
-  (candidates[0] as Run).state = "failed";
+  // What is out may still commit, unless it has been silent for longer than a guest may live.
+  for (const run of candidates) {
+    const over = (s: Shard) => s.committed === null && s.claimedAt + spec.patience <= state.now;
+    if (run.steps[step]?.some(over)) run.state = "failed";
+  }
   return refused("ATTEMPTS_EXHAUSTED");
 }
 
-function openRuns(spec: Spec, state: State, step: string): Run[] | Answer {
-  const open = state.runs.filter((r) => usable(state, r) && runState(state, r) === "open");
+const generationOf = (state: State, run: Run): number => (state.versions[run.version] as Version).generation;
+
+function openRuns(spec: Spec, state: State, step: string, generation: number): Run[] | Answer {
+  const open = state.runs.filter(
+    (r) => usable(state, r) && runState(state, r) === "open" && generationOf(state, r) === generation,
+  );
   const needing = open.filter((r) => !stepDone(spec, r, step));
   if (needing.length > 0) {
     return needing.sort((a, b) => a.openedAt - b.openedAt || (a.id < b.id ? -1 : 1));
   }
-  const versions = state.versions.map((v) => versionState(state, v));
+  const versions = state.versions.filter((v) => v.generation === generation).map((v) => versionState(state, v));
   if (!versions.some((v) => v === "open" || v === "draining")) {
     return refused(versions.at(-1) === "revoked" ? "REVOKED" : "VERSION_CLOSED");
   }
   return open.length > 0 ? { status: "superseded" } : refused("NO_OPEN_RUN");
 }
 
-function hinted(spec: Spec, state: State, step: string, hint: string): Run[] | Answer {
+function hinted(spec: Spec, state: State, step: string, hint: string, generation: number): Run[] | Answer {
   const run = state.runs.find((r) => r.id === hint);
-  if (!run) return refused("RUN_UNKNOWN");
+  if (!run || generationOf(state, run) !== generation) return refused("RUN_UNKNOWN");
   if (stepCommitted(spec, run, step)) return { status: "superseded" };
   if (run.skipped.includes(step)) return { status: "skipped" };
   const version = versionState(state, state.versions[run.version] as Version);
@@ -382,6 +401,8 @@ export interface Bounds {
   readonly versions: number;
   readonly seconds: number;
   readonly drain: number;
+  /** Whether the keys rotate. @default false */
+  readonly rotate?: boolean;
 }
 
 export function* actions(spec: Spec, state: State, bounds: Bounds): Generator<Action> {
@@ -396,8 +417,10 @@ export function* actions(spec: Spec, state: State, bounds: Bounds): Generator<Ac
     }
   }
   for (const step of Object.keys(spec.steps)) {
-    yield { kind: "claim", step, hint: null };
-    for (const run of state.runs) yield { kind: "claim", step, hint: run.id };
+    for (const generation of new Set(state.versions.map((v) => v.generation))) {
+      yield { kind: "claim", step, hint: null, generation };
+      for (const run of state.runs) yield { kind: "claim", step, hint: run.id, generation };
+    }
   }
   for (const run of state.runs) {
     yield { kind: "cancel", run: run.id };
@@ -417,8 +440,11 @@ export function* actions(spec: Spec, state: State, bounds: Bounds): Generator<Ac
   for (const version of state.versions.keys()) yield { kind: "revoke", version };
   yield { kind: "revoke", version: null };
   if (state.versions.length < bounds.versions) {
-    yield { kind: "register", drain: 0 };
-    yield { kind: "register", drain: bounds.drain };
+    for (const drain of [0, bounds.drain]) {
+      yield { kind: "register", drain, rotate: 0 };
+      if (bounds.rotate) yield { kind: "register", drain, rotate: 1 };
+    }
+    if (newestGeneration(state) > 1) yield { kind: "register", drain: 0, rotate: -1 };
   }
   if (state.now < bounds.seconds) yield { kind: "pass", seconds: 1 };
   yield { kind: "sweep" };

@@ -22,8 +22,8 @@ import {
   logRoot,
   namespaceOf,
   objectKey,
+  ownerKey,
   ownerReleaseKey,
-  ownerSigningKey,
   parameterPublic,
   parameterSeed,
   pipelineUid,
@@ -83,6 +83,8 @@ export interface WorldPlan {
   readonly predecessor?: string | null;
   readonly drainSeconds?: number;
   readonly runSeconds?: number;
+  /** Of every step. Default 600 and 60. */
+  readonly limits?: { readonly timeoutSeconds: number; readonly waitSeconds: number };
   /** Seconds since 1970; default the system's. */
   readonly now?: () => number;
 }
@@ -119,7 +121,7 @@ export async function createWorld(plan: WorldPlan) {
   const now = plan.now ?? systemSeconds;
   const name = plan.name ?? "demo";
   const stackUuid = plan.stackUuid ?? hex(randomBytes(16));
-  const owner = ownerSigningKey(root);
+  const owner = ownerKey(root);
   const ownerPublicKey = rawPublic(owner);
   const run = runKey(root);
   const uid = pipelineUid(ownerPublicKey, stackUuid, name);
@@ -230,7 +232,11 @@ export async function createWorld(plan: WorldPlan) {
           as,
           recipients: { owner: rawPublic(ownerReleaseKey(root)) },
         })),
-      limits: { timeoutSeconds: 600, waitSeconds: 60, retryLimit: spec.retryLimit ?? 0, shards: spec.shards ?? 1 },
+      limits: {
+        ...(plan.limits ?? { timeoutSeconds: 600, waitSeconds: 60 }),
+        retryLimit: spec.retryLimit ?? 0,
+        shards: spec.shards ?? 1,
+      },
       ...(spec.when ? { when: spec.when } : {}),
       image: sha256hex("image"),
       guest: sha256hex("guest"),
@@ -460,20 +466,20 @@ export async function createWorld(plan: WorldPlan) {
         owner,
       ),
 
-    cancel: (runId: string, change: object = {}): Promise<string> =>
+    cancel: (runId: string, change: object = {}, by: "run" | "owner" = "run"): Promise<string> =>
       signJws(
         "sealflow-cancel+jwt",
         {
           v: 1,
           pipelineUid: uid,
           run: runId,
-          by: rawPublic(run),
+          by: by === "run" ? rawPublic(run) : ownerPublicKey,
           reason: "test",
           nonce: nonce(),
           issuedAt: now(),
           ...change,
         },
-        run,
+        by === "run" ? run : owner,
       ),
 
     upload: (bytes: Uint8Array, action: "put" | "delete" = "put"): Promise<string> =>

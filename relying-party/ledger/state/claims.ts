@@ -3,7 +3,7 @@ import { stepsBefore } from "../../../protocol/conditions";
 import { publicKey } from "../../../protocol/crypto";
 import { ProtocolError } from "../../../protocol/errors";
 import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
-import { type Claim, type ClaimAnswer, claim, type REFUSALS } from "../../../protocol/messages";
+import { type Claim, type ClaimAnswer, claim, guestSeconds, type REFUSALS } from "../../../protocol/messages";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import type { Tables } from "../database/tables";
@@ -110,14 +110,42 @@ async function decide(ctx: Context, tx: Tx, c: Claim, digest: string, key: strin
   return exhausted(tx, runs, c.step, now);
 }
 
-/** Every candidate has used up its attempts; the oldest has failed now. */
-async function exhausted(tx: Tx, [run]: RunRow[], step: string, now: number): Promise<Decision> {
-  if (run) await endRun(tx, run.run, "failed", now);
+/**
+ * Every candidate has used up its attempts. One that is out may still commit, so a twin that comes too late ends nothing:
+ * a run fails here only when a guest has been silent for longer than any may live.
+ */
+async function exhausted(tx: Tx, runs: RunRow[], step: string, now: number): Promise<Decision> {
+  const ends: string[] = [];
+  for (const { run, version } of runs) {
+    const patience = guestSeconds((await stepOf(tx, version, step)).limits);
+    const silent = await tx
+      .selectFrom("shards")
+      .select("shard")
+      .where("run", "=", run)
+      .where("step", "=", step)
+      .where("committed_attempt", "is", null)
+      .where("claimed_at", "<=", now - patience)
+      .limit(1)
+      .executeTakeFirst();
+    if (silent) await endRun(tx, run, "failed", now);
+    ends.push(`run ${run} ${silent ? "has failed" : "waits for the attempts that are out"}`);
+  }
   return {
     status: "refused",
     refusal: "ATTEMPTS_EXHAUSTED",
-    detail: `run ${run?.run}: step ${step} has no attempts left, so the run has failed`,
+    detail: `step ${step} has no attempts left: ${ends.join(", ")}`,
   };
+}
+
+async function stepOf(tx: Tx, version: string, step: string) {
+  const { token } = await tx
+    .selectFrom("versions")
+    .select("token")
+    .where("digest", "=", version)
+    .executeTakeFirstOrThrow();
+  const found = parsedDescriptor(token).steps[step];
+  if (!found) throw new LedgerError("CORRUPT", `version ${version}: step ${step} is missing`);
+  return found;
 }
 
 /** The same bytes again get the same attempt, as long as it is still going on. */
@@ -211,13 +239,7 @@ async function stepCommitted(tx: Tx, run: string, step: string): Promise<boolean
 }
 
 async function missingProducer(tx: Tx, run: RunRow, step: string): Promise<string | undefined> {
-  const version = await tx
-    .selectFrom("versions")
-    .select("token")
-    .where("digest", "=", run.version)
-    .executeTakeFirstOrThrow();
-  const spec = parsedDescriptor(version.token).steps[step];
-  if (!spec) throw new LedgerError("CORRUPT", `version ${run.version}: step ${step} is missing`);
+  const spec = await stepOf(tx, run.version, step);
   for (const producer of stepsBefore(spec)) if (!(await stepCommitted(tx, run.run, producer))) return producer;
   return undefined;
 }
@@ -254,12 +276,7 @@ async function freshShard(tx: Tx, run: string, step: string, now: number) {
 }
 
 async function usedShard(tx: Tx, run: RunRow, step: string, now: number) {
-  const version = await tx
-    .selectFrom("versions")
-    .select("token")
-    .where("digest", "=", run.version)
-    .executeTakeFirstOrThrow();
-  const allowed = (parsedDescriptor(version.token).steps[step]?.limits.retryLimit ?? 0) + 1;
+  const allowed = (await stepOf(tx, run.version, step)).limits.retryLimit + 1;
   const found = await tx
     .selectFrom("shards")
     .select(["shard", "attempts"])

@@ -8,7 +8,7 @@ import { LedgerError } from "../errors";
 import { requireKnownOwner, verifySelfSigned } from "./authority";
 import { graphProblems } from "./graph";
 import { append } from "./log";
-import { settleVersion } from "./versions";
+import { parsedDescriptor, settleVersion } from "./versions";
 
 export async function registerDescriptor(ctx: Context, token: string) {
   const d = await verifySelfSigned("sealflow-descriptor+jwt", token, descriptor, (u) => u.ownerPublicKey);
@@ -39,7 +39,7 @@ async function register(tx: Tx, d: Descriptor, digest: string, token: string, no
   }
   const last = await tx
     .selectFrom("versions")
-    .select(["digest", "sequence", "closes_at"])
+    .select(["digest", "sequence", "token"])
     .where("pipeline_uid", "=", uid)
     .orderBy("sequence", "desc")
     .limit(1)
@@ -51,6 +51,14 @@ async function register(tx: Tx, d: Descriptor, digest: string, token: string, no
       "SEQUENCE",
       `pipeline ${d.name}: next is sequence ${sequence} after ${predecessor ?? "nothing"}, ` +
         `found ${d.sequence} after ${d.predecessor ?? "nothing"}; read the newest version and sign again`,
+    );
+  }
+
+  const generation = last ? parsedDescriptor(last.token).generation : 0;
+  if (d.generation < generation) {
+    throw new LedgerError(
+      "GENERATION",
+      `pipeline ${d.name}: its keys are of generation ${generation}, found ${d.generation}; keys never go back`,
     );
   }
 

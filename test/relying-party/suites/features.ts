@@ -1,4 +1,5 @@
 /** Schedules, conditions and generations as the ledger keeps them, whatever database it is on. */
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -221,6 +222,56 @@ export function featuresSuite(engine: Engine): void {
     ])("%s is refused with the version", async (_what, steps) => {
       const made = await createWorld({ ledgerKey: ledger.ledgerKey, steps, now: seconds });
       expect((await call.post("/v1/pipelines", made.descriptor)).code).toBe("DESCRIPTOR");
+    });
+  });
+
+  describe("keys that rotate", () => {
+    let old: World;
+    let run: string;
+    const rotated = (change: Partial<WorldPlan> = {}, by = 1): Promise<World> =>
+      nextVersion(old, { root: { ...old.root, generation: old.root.generation + by }, ...change });
+    beforeEach(async () => {
+      old = await world({ steps: { a: { outputs: { x: "json" } } }, root: { secret: randomBytes(32), generation: 2 } });
+      run = await call.openRun(old);
+    });
+
+    it("stay the same pipeline, and an old guest gets no work of the new version", async () => {
+      const next = await rotated();
+      expect(next.pipelineUid).toBe(old.pipelineUid);
+      await call.deploy(next);
+      const fresh = await call.openRun(next);
+      for (const hint of [fresh, null]) {
+        const refusal = hint === null ? "VERSION_CLOSED" : "RUN_UNKNOWN";
+        expect(await call.claim(await old.claim("a", hint))).toMatchObject({ status: "refused", refusal });
+      }
+      expect((await call.run(next, "a", fresh)).status).toBe("committed");
+    });
+
+    it("let open runs of the old keys end while they drain", async () => {
+      await call.deploy(await rotated({ drainSeconds: 60 }));
+      expect((await call.run(old, "a", run)).status).toBe("committed");
+    });
+
+    it("leave an old guest that is at work without a commit", async () => {
+      const go = await call.go(old, "a", run);
+      await call.deploy(await rotated());
+      expect(await call.finish(old, "a", go)).toMatchObject({ status: "refused", refusal: "VERSION_CLOSED" });
+    });
+
+    it("take the old run key's rights to open, read and cancel", async () => {
+      const next = await rotated({ drainSeconds: 60 });
+      await call.deploy(next);
+      const read = `/v1/runs/${run}`;
+      expect((await call.get(read, await old.readToken())).code).toBe("FORBIDDEN");
+      expect((await call.get(read, await next.readToken())).status).toBe(200);
+      expect((await call.post(`/v1/runs/${run}/cancel`, await old.cancel(run))).code).toBe("FORBIDDEN");
+      expect((await call.post("/v1/runs", (await old.runRequest()).token)).code).toBe("VERSION_CLOSED");
+      const forged = await old.runRequest({ descriptor: next.digest });
+      expect((await call.post("/v1/runs", forged.token)).code).toBe("FORBIDDEN");
+    });
+
+    it("never go back", async () => {
+      expect((await call.post("/v1/pipelines", (await rotated({}, -1)).descriptor)).code).toBe("GENERATION");
     });
   });
 }

@@ -9,7 +9,7 @@ import { fromHex, hex, utf8 } from "../../../protocol/bytes";
 import { publicKey, sha256hex } from "../../../protocol/crypto";
 import { verifyJws } from "../../../protocol/jws";
 import { type NodeSource, nodeHash, subtreeRoot, verifyConsistency, verifyInclusion } from "../../../protocol/merkle";
-import { type Head, head, peekReceipt } from "../../../protocol/messages";
+import { type DescriptorStep, guestSeconds, type Head, head, peekReceipt } from "../../../protocol/messages";
 import { createLedger, type Ledger } from "../../../relying-party/ledger";
 import { readEvents } from "../../../relying-party/ledger-client/sse";
 import { caller } from "../../support/ledger-caller";
@@ -169,15 +169,30 @@ export function ledgerSuite(engine: Engine): void {
       expect(await call.claim(await w.claim("only", run))).toMatchObject({ status: "refused", refusal: "RUN_CLOSED" });
     });
 
-    it("a claim beyond the last attempt is refused with ATTEMPTS_EXHAUSTED, and the run fails", async () => {
+    it("a claim beyond the last attempt is refused, and ends no attempt that is out: its commit counts", async () => {
       const w = await one();
       const run = await call.openRun(w);
       await call.go(w, "only", run);
       const last = await call.go(w, "only", run);
-      expect(await call.claim(await w.claim("only", run))).toMatchObject({
-        status: "refused",
-        refusal: "ATTEMPTS_EXHAUSTED",
-      });
+      const refused = { status: "refused", refusal: "ATTEMPTS_EXHAUSTED" };
+      expect(await call.claim(await w.claim("only", run))).toMatchObject(refused);
+      expect(await call.status(w, run)).toMatchObject({ state: "open" });
+      expect(await call.finish(w, "only", last)).toMatchObject({ status: "committed" });
+      expect(await call.status(w, run)).toMatchObject({ state: "succeeded" });
+    });
+
+    it("the run fails with a claim when its attempts are used up and silent for longer than a guest may live", async () => {
+      const w = await one();
+      const run = await call.openRun(w);
+      await call.go(w, "only", run);
+      const last = await call.go(w, "only", run);
+      const { limits } = w.steps.only as DescriptorStep;
+      const refused = { status: "refused", refusal: "ATTEMPTS_EXHAUSTED" };
+      pass(guestSeconds(limits) - 1);
+      expect(await call.claim(await w.claim("only", run))).toMatchObject(refused);
+      expect(await call.status(w, run)).toMatchObject({ state: "open" });
+      pass(1);
+      expect(await call.claim(await w.claim("only", run))).toMatchObject(refused);
       expect(await call.status(w, run)).toMatchObject({ state: "failed" });
       expect(await call.finish(w, "only", last)).toMatchObject({ status: "refused", refusal: "RUN_CLOSED" });
     });
