@@ -48,6 +48,7 @@ export interface PodContainer {
     readonly readOnly?: boolean;
   }[];
   readonly volumeDevices?: readonly { readonly name: string; readonly devicePath: string }[];
+  readonly lifecycle?: { readonly postStart?: { readonly exec?: { readonly command?: readonly string[] } } };
 }
 
 /** The parts of a pod that reach the guest. */
@@ -70,6 +71,8 @@ export interface PodManifest {
 export interface ManifestRequests extends Omit<PodRequests, "step"> {
   /** One for each container, in the order of the manifest. */
   readonly containers: readonly Record<string, unknown>[];
+  /** Container id → what is run in it after its start (`postStart`). */
+  readonly hooks?: Readonly<Record<string, Record<string, unknown>>>;
 }
 
 export interface PodRequests {
@@ -150,7 +153,19 @@ export function manifestRequests(
     containers: manifest.containers.map((container, i) =>
       containerRequestOf(manifest, container, pod, containerIds[i] as string, files[i] ?? []),
     ),
+    ...hooksOf(manifest.containers, containerIds),
   };
+}
+
+function hooksOf(containers: readonly PodContainer[], ids: readonly string[]): Pick<ManifestRequests, "hooks"> {
+  const hooks = containers.flatMap(({ lifecycle }, i) => {
+    const { command } = lifecycle?.postStart?.exec ?? {};
+    const id = ids[i] as string;
+    const process = { Args: command, Cwd: "/", Capabilities: capabilities(CONTAINERD_CAPABILITIES) };
+    const request = { container_id: id, exec_id: `${id}-hook`, process };
+    return command ? [[id, fillDefaults("ExecProcessRequest", request)] as const] : [];
+  });
+  return hooks.length > 0 ? { hooks: Object.fromEntries(hooks) } : {};
 }
 
 interface CopiedFile {

@@ -16,19 +16,20 @@ export const PLANTED = {
   printed: "planted-printed-e2b07c41d6f9",
 } as const;
 
-/** @param environment an expression of the program. */
-const programOf = (environment: string): string => `
+/** @param environment an expression of the program. @param retry further attempts of each step. */
+const programOf = (environment: string, retry = 0): string => `
 const { ConfidentialPipeline, dataset, EncryptedStorage, environment, image, localEnvironment, pipeline, RelyingParty } = require("sealflow");
+const again = { retry: { limit: ${retry}, backoff: "1s" } };
 const p = pipeline("chain");
 const mails = p.input("mails", "jsonl");
 const shared = image.folder("./steps/shared");
 const first = p.step("first", { image: image.folder("./steps/first"), command: ["node", "/app/main.js"],
   args: ["--note", "${PLANTED.argument}"], env: { NOTE: "${PLANTED.environment}" },
-  inputs: { mails }, outputs: { rows: "jsonl" } });
-const left = p.step("left", { image: shared, command: ["node", "/app/main.js", "left"], inputs: { rows: first.rows }, outputs: { out: "json" } });
-const right = p.step("right", { image: shared, command: ["node", "/app/main.js", "right"], inputs: { rows: first.rows }, outputs: { out: "json" } });
+  inputs: { mails }, outputs: { rows: "jsonl" }, ...again });
+const left = p.step("left", { image: shared, command: ["node", "/app/main.js", "left"], inputs: { rows: first.rows }, outputs: { out: "json" }, ...again });
+const right = p.step("right", { image: shared, command: ["node", "/app/main.js", "right"], inputs: { rows: first.rows }, outputs: { out: "json" }, ...again });
 const join = p.step("join", { image: image.folder("./steps/join"), command: ["node", "/app/main.js"],
-  inputs: { left: left.out, right: right.out }, outputs: { result: "json" } });
+  inputs: { left: left.out, right: right.out }, outputs: { result: "json" }, ...again });
 p.release({ result: join.result });
 const chain = new ConfidentialPipeline("chain", { spec: p.toJSON(), inputs: { mails: dataset.file("data/mails.jsonl") }, environment: ${environment} });
 exports.version = chain.version;
@@ -64,7 +65,7 @@ const CLUSTER = `(() => {
 export const createChain = (): Project => makeChain(programOf("localEnvironment()"));
 
 /** The same on a cluster. */
-export const createClusterChain = (): Project => makeChain(programOf(CLUSTER));
+export const createClusterChain = (): Project => makeChain(programOf(CLUSTER, 2));
 
 function makeChain(program: string): Project {
   const project = createProject(program);

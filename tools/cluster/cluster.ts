@@ -38,6 +38,8 @@ export interface Cluster {
   readonly kubeconfig: string;
   /** Such as https://127.0.0.1:34567. */
   readonly url: string;
+  /** etcd, without credentials: whoever is on this machine reads and writes it. */
+  readonly etcd: string;
   /** Path of a kubectl of the cluster's own version. */
   readonly kubectl: string;
   /** Path of Argo's executor, with `argo`. */
@@ -103,6 +105,7 @@ async function tryStart(options: ClusterOptions): Promise<Cluster> {
       dir,
       kubeconfig: kubeconfigOf(dir, "admin"),
       url,
+      etcd: `http://127.0.0.1:${ports.etcd}`,
       kubectl: programs.kubectl as string,
       argoexec: programs.argoexec,
       pid,

@@ -93,7 +93,10 @@ class Guest {
     const id = String(request.container_id);
     admit(policy, "StartContainerRequest", containerRequest("StartContainerRequest", id));
     const places = { root: this.#place("root"), runner, files: this.#place("files") };
-    return { child: await startContainer((request as { OCI: OciProcess }).OCI, places, mode) };
+    const child = await startContainer((request as { OCI: OciProcess }).OCI, places, mode);
+    const hook = this.config.requests.hooks?.[id];
+    if (hook) refuseHook(policy, hook, child);
+    return { child };
   }
 
   #tellEnd(container: number, end: End): End {
@@ -194,6 +197,14 @@ function policyOf(initdata: string): AgentPolicy {
 function admit(policy: AgentPolicy, name: string, request: Record<string, unknown>): void {
   const { allowed, reason } = policy.evaluate(name, request);
   if (!allowed) throw new GuestError("POLICY", reason);
+}
+
+/** A container whose hook fails is killed, as the kubelet does it. @throws GuestError always. */
+function refuseHook(policy: AgentPolicy, hook: Record<string, unknown>, child: ChildProcess): never {
+  child.kill("SIGKILL");
+  admit(policy, "ExecProcessRequest", hook);
+  // Only policies for debugging get here.
+  throw new GuestError("UNSUPPORTED", "hooks of containers are not simulated");
 }
 
 function imageOf(request: Record<string, unknown>): string {

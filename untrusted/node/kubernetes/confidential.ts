@@ -7,8 +7,8 @@ import type { ImageSource } from "../images";
 import { environmentOf } from "./fields";
 import type { Pod } from "./types";
 
-/** Runtime classes of Confidential Containers, and the one of Sealflow's local platform. */
-export const CONFIDENTIAL_CLASSES: readonly string[] = [
+/** Handlers of the runtime classes of Confidential Containers, and of the one of the local platform. */
+export const CONFIDENTIAL_HANDLERS: readonly string[] = [
   "kata-qemu-coco-dev",
   "kata-qemu-snp",
   "kata-qemu-tdx",

@@ -6,7 +6,7 @@ import { clusterOf, KubernetesClient, type KubernetesObject } from "../../kubern
 import { createGuests } from "../guests";
 import { type ImageSource, localImages } from "../images";
 import type { NodeOptions } from "../index";
-import { CONFIDENTIAL_CLASSES } from "./confidential";
+import { CONFIDENTIAL_HANDLERS } from "./confidential";
 import { ADDRESS } from "./fields";
 import { type KubeletApi, type KubeletTls, serveLogs } from "./logs";
 import { PodWorker } from "./pod";
@@ -179,7 +179,7 @@ async function register(client: KubernetesClient, name: string, labels: object, 
         ...["MemoryPressure", "DiskPressure", "PIDPressure"].map((type) => condition(type, "False")),
       ],
       nodeInfo: { ...NODE_INFO, kubeletVersion: "v1.36.0-sealflow-simulated" },
-      runtimeHandlers: [{ name: "" }, ...CONFIDENTIAL_CLASSES.map((handler) => ({ name: handler }))],
+      runtimeHandlers: [{ name: "" }, ...CONFIDENTIAL_HANDLERS.map((handler) => ({ name: handler }))],
       ...(port === undefined ? {} : { daemonEndpoints: { kubeletEndpoint: { Port: port } } }),
     },
   });

@@ -1,13 +1,13 @@
 /** One pod from its binding to its end: runs its containers and reports what became of them. */
 import type { ChildProcess } from "node:child_process";
-import { appendFileSync, mkdirSync, rmSync } from "node:fs";
+import { appendFileSync, closeSync, mkdirSync, openSync, readSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesClient } from "../../kubernetes";
 import type { Guests } from "../guests";
 import type { ImageSource } from "../images";
-import { CONFIDENTIAL_CLASSES, runInGuest } from "./confidential";
+import { CONFIDENTIAL_HANDLERS, runInGuest } from "./confidential";
 import { ADDRESS, environmentOf, expand } from "./fields";
 import { type Program, signalGroup, startProgram } from "./program";
 import { type PodReport, statusOf } from "./status";
@@ -29,7 +29,11 @@ export interface PodContext {
   readonly onError: (message: string) => void;
 }
 
+/** What containerd runs pods with that name no runtime class. */
+const PLAIN_HANDLER = "runc";
 const DEFAULT_GRACE_SECONDS = 30;
+/** Of a container's last words, as the kubelet cuts them. Bytes. */
+const LONGEST_MESSAGE = 4096;
 const LONGEST_BACKOFF_MS = 60_000;
 
 export class PodWorker {
@@ -108,15 +112,23 @@ export class PodWorker {
             Math.min(activeDeadlineSeconds * 1000, 2_147_000_000),
           );
     try {
-      if (runtimeClassName === undefined || runtimeClassName === "") await this.#runOnHost();
-      else if (CONFIDENTIAL_CLASSES.includes(runtimeClassName)) await this.#runInGuest();
-      else this.#fail("RuntimeClassUnknown", `runtime class ${runtimeClassName} is not simulated here`);
+      const handler = runtimeClassName ? await this.#handlerOf(runtimeClassName) : PLAIN_HANDLER;
+      if (handler === PLAIN_HANDLER) await this.#runOnHost();
+      else if (CONFIDENTIAL_HANDLERS.includes(handler)) await this.#runInGuest();
+      else this.#fail("RuntimeClassUnknown", `runtime class ${runtimeClassName}: handler ${handler} is not simulated`);
     } catch (error) {
       this.#fail("NodeError", (error as Error).message);
     } finally {
       clearTimeout(deadline);
       await this.#report();
     }
+  }
+
+  /** The class says which of the node's runtimes takes the pod; who can write classes can lead pods elsewhere. */
+  async #handlerOf(runtimeClass: string): Promise<string> {
+    const path = `/apis/node.k8s.io/v1/runtimeclasses/${runtimeClass}`;
+    const { handler } = (await this.context.client.get(path)) as { handler?: string };
+    return handler ?? PLAIN_HANDLER;
   }
 
   #fail(reason: string, message: string): void {
@@ -151,7 +163,8 @@ export class PodWorker {
     for (const name of names) {
       const state = this.#states.get(name);
       if (state && "terminated" in state) continue;
-      note(name, `exit ${end.exitCode}${end.code ? ` ${end.code}` : ""}${end.reason ? `: ${end.reason}` : ""}`);
+      const word = end.code ?? end.end;
+      note(name, `exit ${end.exitCode}${word ? ` ${word}` : ""}${end.reason ? `: ${end.reason}` : ""}`);
       this.#ended(name, end.exitCode, end.code ?? (end.exitCode === 0 ? "Completed" : "Error"), startedAt, end.reason);
     }
   }
@@ -191,6 +204,7 @@ export class PodWorker {
   async #once(container: Container, volumes: Record<string, string>): Promise<number> {
     const { name, image } = container;
     const startedAt = now();
+    const lastWords = join(this.folder, "logs", `${name}.last-words`);
     try {
       const given = await environmentOf(this.context.client, this.pod, container, this.context.node);
       const { hostname, port } = this.context.api;
@@ -209,6 +223,7 @@ export class PodWorker {
         volumes,
         folder: this.folder,
         log: this.logOf(name),
+        lastWords,
       });
       this.#children.add(child);
       this.#states.set(name, { running: { startedAt } });
@@ -222,7 +237,7 @@ export class PodWorker {
       signalGroup(child, "SIGKILL");
       this.#children.delete(child);
       await probe;
-      this.#ended(name, code, code === 0 ? "Completed" : "Error", startedAt);
+      this.#ended(name, code, code === 0 ? "Completed" : "Error", startedAt, beginning(lastWords));
       await this.#report();
       return code;
     } catch (error) {
@@ -248,7 +263,7 @@ export class PodWorker {
 
   #ended(name: string, exitCode: number, reason: string, startedAt: string, message?: string): void {
     this.#ready.delete(name);
-    const text = message === undefined ? {} : { message: message.slice(0, 1000) };
+    const text = message ? { message: message.slice(0, LONGEST_MESSAGE) } : {};
     this.#states.set(name, { terminated: { exitCode, reason, startedAt, finishedAt: now(), ...text } });
   }
 
@@ -286,6 +301,17 @@ export class PodWorker {
 }
 
 const now = (): string => new Date().toISOString();
+
+/** Of a file that a container wrote, however long it is. */
+function beginning(file: string): string {
+  const buffer = Buffer.alloc(LONGEST_MESSAGE);
+  const handle = openSync(file, "r");
+  try {
+    return buffer.toString("utf8", 0, readSync(handle, buffer, 0, buffer.length, 0));
+  } finally {
+    closeSync(handle);
+  }
+}
 
 function answers(url: string): Promise<boolean> {
   return new Promise((resolve) => {

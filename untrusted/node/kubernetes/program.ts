@@ -5,7 +5,7 @@
  * That is no isolation; it is enough to run what we know.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Container } from "./types";
 
@@ -27,26 +27,35 @@ export interface ProgramStart {
   /** Folder of the pod. */
   readonly folder: string;
   readonly log: string;
+  /** File of the host that takes what the container says about its end. */
+  readonly lastWords: string;
 }
 
 /** Where the program's folder is found inside. */
 const BIN = "/mnt";
 /** Where volumes wait for their places. */
 const PLACE = ".sealflow-volumes";
+/** Where Kubernetes puts a container's last words when its manifest names no place. */
+const LAST_WORDS = "/dev/termination-log";
+const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"];
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** @throws Error for a container whose command is not known. */
-export function startProgram({ container, program, env, volumes, folder, log }: ProgramStart): ChildProcess {
+export function startProgram(start: ProgramStart): ChildProcess {
+  const { container, program, env, volumes, folder, log, lastWords } = start;
   const command = [...(container.command ?? program.command ?? []), ...(container.args ?? [])];
   if (command.length === 0) throw new Error(`${container.name}: no command, and images are not unpacked here`);
   const own = join(folder, "roots", container.name);
   mkdirSync(own, { recursive: true });
   const root = join(own, "root");
+  writeFileSync(lastWords, "", { mode: 0o666 });
   const mounts = (container.volumeMounts ?? []).map(({ name, mountPath, subPath }) => {
     const from = volumes[name];
     if (from === undefined) throw new Error(`${container.name}: there is no volume ${name}`);
     return { source: quoted(join(from, subPath ?? "")), target: quoted(mountPath) };
   });
+  mounts.push({ source: quoted(lastWords), target: quoted(container.terminationMessagePath ?? LAST_WORDS) });
+  const dev = join(root, "dev");
   const inside = [
     "set -e",
     ...mounts.flatMap(({ target }, n) => {
@@ -67,7 +76,12 @@ export function startProgram({ container, program, env, volumes, folder, log }: 
     `mount -t tmpfs tmpfs ${quoted(own)}`,
     `mkdir ${["up", "work", "root"].map((name) => quoted(join(own, name))).join(" ")}`,
     `mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
-    ...["dev", "sys"].map((name) => `mount --rbind /${name} ${quoted(join(root, name))}`),
+    `mount --rbind /sys ${quoted(join(root, "sys"))}`,
+    // Its own: what is written below /dev, such as last words, must not get into the host's.
+    `mount -t tmpfs tmpfs ${quoted(dev)}`,
+    ...DEVICES.map((name) => `touch ${quoted(join(dev, name))}; mount --bind /dev/${name} ${quoted(join(dev, name))}`),
+    `mkdir ${quoted(join(dev, "shm"))}`,
+    `ln -s /proc/self/fd ${quoted(join(dev, "fd"))}`,
     `mount -t proc proc ${quoted(join(root, "proc"))}`,
     ...(program.bin ? [`mount --bind ${quoted(program.bin)} ${quoted(join(root, BIN))}`] : []),
     // Brought in at a place of ours, and to theirs from inside: links on the way must not lead to the host's folders.

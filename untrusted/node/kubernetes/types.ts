@@ -30,6 +30,7 @@ export interface Container extends Omit<PodContainer, "env"> {
     readonly configMapRef?: { readonly name: string } & Optional;
     readonly secretRef?: { readonly name: string } & Optional;
   }[];
+  readonly terminationMessagePath?: string;
   readonly readinessProbe?: {
     readonly httpGet?: { readonly path?: string; readonly port: number; readonly scheme?: string };
   };
