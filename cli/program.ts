@@ -14,6 +14,7 @@ import { keysBackup } from "./commands/keys-backup";
 import { keysExport } from "./commands/keys-export";
 import { keysNew } from "./commands/keys-new";
 import { keysRestore } from "./commands/keys-restore";
+import { keysRotate } from "./commands/keys-rotate";
 import { logs } from "./commands/logs";
 import { open } from "./commands/open";
 import { platforms } from "./commands/platforms";
@@ -169,6 +170,9 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--out <file>", 'the root secret as a file of mode 0600, too: for `source: { kind: "file" }`')
     .option("--check", "only see whether the backup opens")
     .action((file: string, options) => act(options, (context) => keysRestore(context, file, options)));
+  choice(add("rotate", "a pipeline's next generation of keys, which the next `up` makes; says what follows", keys))
+    .option("--close-runs", "also when runs are open that the next version closes")
+    .action((options) => act(options, (context) => keysRotate(context, options)));
   choice(add("export", "the key of one object, for another program. Whoever has it can read that object", keys))
     .addOption(new Option("--tink", "as a Google Tink keyset (JSON, cleartext)"))
     .option("--run <run>", "default: the newest")

@@ -1,50 +1,47 @@
-/** Another owner's pipeline on the same relying party. Its reader runs a hostile program, and its owner helps attacks. */
+/**
+ * Another owner's pipeline on the same relying party. Its reader runs a hostile program, its owner helps attacks, and a
+ * third pipeline reads what it releases.
+ */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { sealDataset } from "../../owner/dataset";
-import { buildDescriptor, signDescriptor, signRevocation } from "../../owner/descriptor";
+import { signRevocation } from "../../owner/descriptor";
 import { fetchRun } from "../../owner/fetch";
-import { sealImage } from "../../owner/image";
 import { publicFacts } from "../../owner/keys";
-import { openRunRequest, signReadToken } from "../../owner/run-request";
-import { ensureRunnerLayer } from "../../owner/runner-layer";
-import { deriveStep, type StepPlan } from "../../owner/step";
+import type { StepPlan } from "../../owner/step";
 import { verifyRunFolder } from "../../owner/verify";
-import { renderJob } from "../../policy";
-import { base64url } from "../../protocol/bytes";
 import type { PipelineConnection } from "../../protocol/connection";
-import { jwsDigest, signJws } from "../../protocol/jws";
-import { ownerKey, ownerReleaseKey, type Root, runKey } from "../../protocol/keys";
-import type { DescriptorStep } from "../../protocol/messages";
+import { jwsDigest } from "../../protocol/jws";
+import { ownerKey, ownerReleaseKey, type Root } from "../../protocol/keys";
 import { adminTokens, KbsAdmin } from "../../relying-party/kbs-client";
 import type { Neighbour } from "../../untrusted/attacks";
 import { createNode } from "../../untrusted/node";
 import { HOSTILE_PROGRAM } from "./hostile-program";
+import { deployImporter } from "./importer";
 import { ledgerOf } from "./owner";
 import type { Services } from "./services";
+import { type Design, deploySmall, LIMITS, type Site } from "./small-pipeline";
 
 const WRITER = `require("node:fs").writeFileSync("/sealflow/out/out", JSON.stringify({ made: true }));`;
-const LIMITS = { timeoutSeconds: 60, waitSeconds: 10, retryLimit: 1, shards: 1 };
-const PLANS: readonly StepPlan[] = [
-  {
-    name: "writer",
-    command: ["node", "/app/main.js"],
-    env: {},
+const step = (name: string, main: string, plan: Pick<StepPlan, "inputs" | "outputs" | "releases">) => ({
+  name,
+  main,
+  command: ["node", "/app/main.js"],
+  env: {},
+  limits: LIMITS,
+  ...plan,
+});
+const STEPS: Design["steps"] = [
+  step("writer", WRITER, {
     inputs: { data: { dataset: "data", format: "json" } },
     outputs: { out: { format: "json" } },
     releases: [],
-    limits: LIMITS,
-  },
-  {
-    name: "reader",
-    command: ["node", "/app/main.js"],
-    env: {},
+  }),
+  step("reader", HOSTILE_PROGRAM, {
     inputs: { out: { from: "writer.out", format: "json" } },
     outputs: { report: { format: "json" } },
-    releases: [{ output: "report", as: "report" }],
-    limits: LIMITS,
-  },
+    releases: [{ output: "report", as: "report", recipients: ["importer"] }],
+  }),
 ];
 
 /** Deploys and runs it. The state of the services must be the deployed one. */
@@ -55,152 +52,71 @@ export async function deployNeighbour(
   route: (port: number) => number,
   cacheDir: string,
 ): Promise<Neighbour & { close(): void }> {
-  const folder = path.join(home, "neighbour");
-  mkdirSync(folder, { recursive: true });
-  const root: Root = { secret: new Uint8Array(randomBytes(32)), generation: 1 };
-  const facts = publicFacts(root, randomBytes(16).toString("hex"), "neighbour");
-  const owner = ownerKey(root);
-  const random = () => new Uint8Array(randomBytes(32));
   const { client, download } = ledgerOf(services, connection);
   const { caPem, ledgerKey } = connection;
-  const kbs = new KbsAdmin({
-    url: `https://127.0.0.1:${services.kbs.port}`,
-    caPem,
-    token: adminTokens(services.adminKey),
-  });
-
-  const plain = path.join(folder, "data.json");
-  writeFileSync(plain, "{}");
-  const sealed = path.join(folder, "data.sealed");
-  const data = await sealDataset({ id: "data", path: plain, format: "json", root, out: sealed });
-  const datasets = { data: { format: "json" as const, id: "data", ...data, object: `datasets/${data.digest}` } };
-  const upload = {
-    v: 1,
-    ownerPublicKey: facts.ownerPublicKey,
-    action: "put",
-    digest: data.digest,
-    size: data.size,
-    issuedAt: Math.floor(Date.now() / 1000),
-    nonce: base64url(random()),
+  const url = `https://127.0.0.1:${services.kbs.port}`;
+  const kbs = new KbsAdmin({ url, caPem, token: adminTokens(services.adminKey) });
+  const site: Site = { home, services, connection, kbs, client, cacheDir };
+  const root: Root = { secret: new Uint8Array(randomBytes(32)), generation: 1 };
+  const stackUuid = randomBytes(16).toString("hex");
+  const importing = { root: { secret: new Uint8Array(randomBytes(32)), generation: 1 }, stackUuid };
+  const design: Omit<Design, "previous"> = {
+    name: "neighbour",
+    stackUuid,
+    root,
+    steps: STEPS,
+    data: "{}",
+    releases: { report: { from: "reader.report", recipients: ["importer"] } },
+    recipients: { importer: publicFacts(importing.root, stackUuid, "importer").recipientKey },
   };
-  await uploadTo(services, await signJws("sealflow-upload+jwt", upload, owner), readFileSync(sealed));
-
-  const runnerLayer = await ensureRunnerLayer({ cacheDir });
-  const steps: Record<string, DescriptorStep> = {};
-  const jobs: Record<string, unknown> = {};
-  const bundles: Record<string, string> = {};
-  for (const plan of PLANS) {
-    const source = path.join(folder, plan.name);
-    mkdirSync(source, { recursive: true });
-    writeFileSync(path.join(source, "main.js"), plan.name === "writer" ? WRITER : HOSTILE_PROGRAM);
-    const image = await sealImage({
-      name: `${facts.ns}-${plan.name}`,
-      source: { kind: "folder", path: source },
-      root,
-      ownerPublicKey: facts.ownerPublicKey,
-      runnerLayer,
-      layoutDir: path.join(home, "images", `${facts.ns}-${plan.name}`),
-    });
-    const derived = await deriveStep({
-      root,
-      pipelineUid: facts.pipelineUid,
-      step: plan,
-      image,
-      connection,
-      tee: "sample",
-      datasets: { data: "data" },
-      recipients: { owner: facts.releaseKey },
-    });
-    for (const { path: place, bytes } of derived.resources) await kbs.putResource(place, bytes);
-    await kbs.putGrant(derived.grant.id, derived.grant.value);
-    steps[plan.name] = derived.descriptorStep;
-    bundles[plan.name] = derived.bundle;
-    jobs[plan.name] = renderJob({
-      pipeline: "neighbour",
-      step: plan.name,
-      imageReference: image.reference,
-      resource: derived.resource,
-      annotation: derived.annotation,
-      runtimeClass: "sealflow-simulated",
-      shards: 1,
-      timeoutSeconds: LIMITS.timeoutSeconds,
-      waitSeconds: LIMITS.waitSeconds,
-      cpu: 1,
-      memory: "512Mi",
-    });
-  }
-  const version = { facts, ledgerKey, steps, datasets, releases: { report: { from: "reader.report" } } };
-  const first = buildDescriptor({ ...version, previous: null });
-  const token = await signDescriptor(first, owner);
-  await client.registerDescriptor(token);
-
-  const readToken = () => signReadToken(facts.pipelineUid, runKey(root), new Date(), random());
-  const openRun = async (): Promise<string> => {
-    const head = (await client.head()).token;
-    const request = await openRunRequest({
-      token,
-      descriptor: first,
-      runKey: runKey(root),
-      head,
-      now: new Date(),
-      random: random(),
-    });
-    return (await client.openRun(request.token)).run;
-  };
-  const keys = { ownerPublicKey: facts.ownerPublicKey, ledgerKey };
-  const run = await openRun();
+  const first = await deploySmall(site, { ...design, previous: null });
+  const keys = { ownerPublicKey: first.facts.ownerPublicKey, ledgerKey };
+  const run = await first.openRun();
   const node = createNode({ home, connection, mode: "namespaces", route });
   for (const name of ["writer", "reader"]) {
-    const end = await node.runJob(jobs[name], { runHint: run });
+    const end = await node.runJob(first.jobs[name], { runHint: run });
     if (end.exitCode !== 0) throw new Error(`neighbour: ${name} ended with ${end.exitCode} ${end.code ?? ""}`);
   }
-  const dir = path.join(folder, "run");
-  const exported = await client.runLog(run, await readToken());
   const recipient = { name: "owner", key: ownerReleaseKey(root) };
-  const fetched = await fetchRun({ exported, dir, download, objects: "all", keys, recipient });
-  const report = JSON.parse(readFileSync(fetched.released.report as string, "utf8")) as Record<string, unknown>;
+  const fetched = async (of: string) => {
+    const dir = path.join(home, "neighbour", `run-${of}`);
+    const exported = await client.runLog(of, await first.readToken());
+    return { dir, ...(await fetchRun({ exported, dir, download, objects: "all", keys, recipient })) };
+  };
+  const { dir, released } = await fetched(run);
+  const importer = await deployImporter(site, { ...importing, producer: first.facts, ledgerKey });
 
   return {
-    descriptor: first,
-    token,
-    jobs,
+    descriptor: first.descriptor,
+    token: first.token,
+    jobs: first.jobs,
     folder: dir,
-    report,
-    openRun,
-    readToken,
-    bundle: async (step) => bundles[step] as string,
+    report: JSON.parse(readFileSync(released.report as string, "utf8")) as Record<string, unknown>,
+    openRun: () => first.openRun(),
+    readToken: first.readToken,
+    bundle: async (name) => first.bundles[name] as string,
     async nextVersion() {
-      const next = buildDescriptor({ ...version, previous: { token, sequence: first.sequence } });
-      await client.registerDescriptor(await signDescriptor(next, owner));
+      await first.again();
+    },
+    async rotate() {
+      const previous = { token: first.token, sequence: first.descriptor.sequence };
+      const next = await deploySmall(site, { ...design, root: { ...root, generation: 2 }, previous });
+      return { jobs: next.jobs, openRun: () => next.openRun(), bundle: async (name) => next.bundles[name] as string };
     },
     async revoke() {
       const order = {
-        pipelineUid: facts.pipelineUid,
-        descriptor: jwsDigest(token),
+        pipelineUid: first.facts.pipelineUid,
+        descriptor: jwsDigest(first.token),
         reason: "attack",
-        random: random(),
+        random: new Uint8Array(randomBytes(32)),
       };
-      await client.revoke(await signRevocation(order, owner));
+      await client.revoke(await signRevocation(order, ownerKey(root)));
     },
     findings: async (place) => (await verifyRunFolder(place, keys)).problems.map(({ code }) => code),
+    importer: { ...importer, folderOf: async (of) => (await fetched(of)).dir },
     close() {
       client.close();
       kbs.close();
     },
   };
-}
-
-/** Straight to the service: the URL that it answers with names the deployed address, which is not the copy's. */
-async function uploadTo({ ledger }: Services, token: string, bytes: Uint8Array): Promise<void> {
-  const asked = await ledger.honest(
-    new Request("https://ledger/v1/objects", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ token }),
-    }),
-  );
-  const { url } = (await asked.json()) as { url?: string };
-  if (url === undefined) return;
-  const { status } = await ledger.honest(new Request(url, { method: "PUT", body: Buffer.from(bytes) }));
-  if (status !== 201) throw new Error(`neighbour: the data set's upload was answered with ${status}`);
 }

@@ -14,12 +14,15 @@ export interface StateKeys {
   readonly pipelineUid: string;
   readonly fingerprint: string;
   readonly root: Root;
+  /** Whether the deployed program named the generation. */
+  readonly setByProgram: boolean;
 }
 
 interface Exported {
   readonly type?: string;
   readonly inputs?: {
     readonly source?: { readonly kind?: string; readonly path?: string; readonly variable?: string };
+    readonly generation?: number;
   };
   readonly outputs?: Readonly<Record<string, unknown>>;
 }
@@ -59,6 +62,7 @@ function keysOf(context: Context, { inputs, outputs = {} }: Exported): StateKeys
     pipelineUid: word("pipelineUid"),
     fingerprint: expected.fingerprint,
     root,
+    setByProgram: inputs?.generation !== undefined,
   };
 }
 

@@ -19,7 +19,10 @@ export interface ConfidentialPipelineArgs {
   environment: Environment;
   /** @default new ones, with the root secret in Pulumi's encrypted state */
   keys?: PipelineKeys;
-  /** Generation of the keys made here: count it up to rotate them. Old runs still verify and open. @default 1 */
+  /**
+   * Generation of the keys made here: count it up to rotate them. Old runs still verify and open.
+   * @default what `sealflow keys rotate` wrote into the stack's configuration, else 1
+   */
   keyGeneration?: number;
   /** Step to an image that the program sealed itself, with the same keys. @default sealed from the step's source */
   images?: Record<string, SealedImage>;
@@ -60,7 +63,9 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     const plan = checkPlan(name, args);
     sayWaivers(plan, this);
     for (const text of platformWarnings(args.environment.platform)) pulumi.log.warn(text, this);
-    const keys = args.keys ?? createKeys(name, plan, args, this);
+    const keyGeneration = generationOf(plan.name, args);
+    const keys =
+      args.keys ?? createKeys(name, plan, { ...args, ...(keyGeneration === undefined ? {} : { keyGeneration }) }, this);
     const { reference } = args.environment.relyingParty;
     const at = reference ? { relyingParty: reference } : {};
     const scope: Scope = { name, args, plan, keys: ofPipeline(plan.name, keys), parent: this, at };
@@ -90,6 +95,19 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
       connectionFile: this.connectionFile,
     });
   }
+}
+
+/** Of the program or of the stack's configuration, never of both: each could undo the other's rotation. */
+function generationOf(pipeline: string, { keys, keyGeneration }: ConfidentialPipelineArgs): number | undefined {
+  const config = new pulumi.Config("sealflow-keys");
+  const rotated = config.getNumber(pipeline);
+  if (rotated === undefined) return keyGeneration;
+  const given = keys ? "the program gives `keys`" : `the program says keyGeneration ${keyGeneration}`;
+  if (!keys && (keyGeneration === undefined || keyGeneration === rotated)) return rotated;
+  throw new pulumi.RunError(
+    `Pipeline "${pipeline}": keyGeneration: ${given}, and the stack's configuration ${config.name}:${pipeline} is ${rotated}. ` +
+      `Keep one of them: "pulumi config rm ${config.name}:${pipeline}" takes the configuration's away`,
+  );
 }
 
 /** On this machine the caller's own keys are written to files; elsewhere losing the root is made hard. */

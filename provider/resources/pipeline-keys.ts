@@ -190,7 +190,9 @@ function generationProblems(generation: number | undefined, before = 1): Failure
   if (generation === undefined && before === 1) return [];
   const wrong = (reason: string) => [{ property: "generation", reason }];
   if (generation === undefined)
-    return wrong(`missing, and it was ${before}. Write ${before}, or ${before + 1} to rotate`);
+    return wrong(
+      `missing, and it was ${before}. Write ${before}, or ${before + 1} to rotate; after \`sealflow keys rotate\` it stands in the stack's configuration`,
+    );
   if (!Number.isInteger(generation) || generation < 1 || generation > 999_999) {
     return wrong(`${generation} is no generation. Count up from 1`);
   }

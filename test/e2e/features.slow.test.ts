@@ -1,8 +1,13 @@
 /** Conditions, schedules, rotation of keys and releases across stacks, as a user has them: real engine, real guests. */
+import { randomBytes } from "node:crypto";
 import { cpSync, readFileSync } from "node:fs";
 import * as path from "node:path";
+import { readConnection, runKeyFile } from "../../cli/support/pipelines";
+import { readKeyFile } from "../../owner/keys";
+import { openRunRequest } from "../../owner/run-request";
 import { peekJws } from "../../protocol/jws";
 import { descriptor } from "../../protocol/messages";
+import { LedgerClient } from "../../relying-party/ledger-client";
 import { createNode } from "../../untrusted/node";
 import { ok, sealflow } from "../support/cli";
 import { createProject, type Project } from "../support/project";
@@ -77,11 +82,36 @@ const version = () =>
     descriptor,
   );
 
+const rotate = () => sealflow(project, ["keys", "rotate", "--stack", "local"]);
+
+/** A run that nobody carries out. */
+async function openRun(): Promise<string> {
+  const { connection } = readConnection(path.join(project.home, "pipelines/local/gated.json"));
+  const ledger = new LedgerClient({
+    url: connection.ledgerUrl,
+    caPem: connection.caPem,
+    ledgerKey: connection.ledgerKey,
+  });
+  try {
+    const request = await openRunRequest({
+      token: connection.descriptor,
+      descriptor: version(),
+      runKey: readKeyFile(runKeyFile(project.home, connection), "Ed25519"),
+      head: (await ledger.head()).token,
+      now: new Date(),
+      random: randomBytes(32),
+    });
+    return (await ledger.openRun(request.token)).run;
+  } finally {
+    ledger.close();
+  }
+}
+
 beforeAll(async () => {
   project = createProject(PROGRAM);
   project.write("data/rows.jsonl", ROWS);
   project.write("steps/tool/main.js", TOOL);
-  settings({ generation: 1, recipients: {} });
+  settings({ recipients: {} });
   await ok(project, ["dev", "--detach"]);
   await up("local");
 });
@@ -124,8 +154,18 @@ describe("after a rotation of the keys, with another stack as recipient", () => 
     oldJob = JSON.parse(readFileSync(path.join(project.home, "backend/local/gated/gate.job.json"), "utf8"));
     await up("other");
     const { stdout } = await ok(project, ["pulumi", "--", "stack", "output", "recipientKey", "--stack", "other"]);
-    settings({ generation: 2, recipients: { other: stdout.trim().split("\n").at(-1) } });
+    settings({ recipients: { other: stdout.trim().split("\n").at(-1) } });
     const before = version();
+    const open = await openRun();
+    const closing = await rotate();
+    expect([closing.code, closing.stderr]).toEqual([
+      1,
+      expect.stringContaining(`a run is open (${open.slice(0, 12)})`),
+    ]);
+    const { stdout: said } = await ok(project, ["keys", "rotate", "--stack", "local", "--close-runs"]);
+    expect(said).toContain("generation 2 after 1");
+    const again = await rotate();
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("generation 2 of the keys")]);
     await up("local");
     const now = version();
     expect([now.generation, now.pipelineUid, now.ownerPublicKey, now.sequence]).toEqual([
@@ -168,10 +208,18 @@ describe("after a rotation of the keys, with another stack as recipient", () => 
     expect(end.code).toBe("KEY_DENIED");
   });
 
-  it("the generation never goes back", async () => {
-    settings({ generation: 1, recipients: {} });
-    const { code, stdout, stderr } = await sealflow(project, ["up", "--stack", "local"]);
-    expect([code, stdout + stderr]).toEqual([6, expect.stringContaining("keys never go back")]);
+  it("the generation never goes back, and program and configuration do not both set it", async () => {
+    const generation = (value: string) =>
+      ok(project, ["pulumi", "--", "config", "set", "sealflow-keys:gated", value, "--stack", "local"]);
+    const refused = async () => {
+      const { code, stdout, stderr } = await sealflow(project, ["up", "--stack", "local"]);
+      return [code, stdout + stderr];
+    };
+    await generation("1");
+    expect(await refused()).toEqual([6, expect.stringContaining("keys never go back")]);
+    await generation("2");
+    settings({ generation: 3, recipients: {} });
+    expect(await refused()).toEqual([6, expect.stringContaining("Keep one of them")]);
   });
 
   it("the other stack reads the newest run's release, pinned and proved, and its own run verifies", async () => {

@@ -1,6 +1,6 @@
 /** What an attack is, and what it is mounted on. */
 import type { PipelineConnection } from "../../protocol/connection";
-import type { Descriptor } from "../../protocol/messages";
+import type { Descriptor, RunImport } from "../../protocol/messages";
 
 /** Who the attacker is. Each has its own powers and the powers of all untrusted parties. */
 export type Power =
@@ -105,8 +105,20 @@ export interface Neighbour {
   bundle(step: string): Promise<string>;
   /** Registers the next version; old content, new number. */
   nextVersion(): Promise<void>;
+  /** Registers the next version with keys of the next generation. Old grants stay: what an owner's machine would take back. */
+  rotate(): Promise<Pick<Neighbour, "jobs" | "openRun" | "bundle">>;
   revoke(): Promise<void>;
   findings(folder: string): Promise<string[]>;
+  /** A third owner's pipeline that reads the release `report`. */
+  readonly importer: {
+    /** Job manifest of its one step. */
+    readonly job: unknown;
+    /** Fetches the run of the neighbour. @returns its folder. */
+    folderOf(run: string): Promise<string>;
+    /** Verifies a folder, as `sealflow run` does before it pins; its object is uploaded. @throws Error with a code. */
+    pin(folder: string): Promise<RunImport>;
+    openRun(pinned: RunImport): Promise<string>;
+  };
 }
 
 /** How a simulated guest ended. */

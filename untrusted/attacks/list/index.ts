@@ -41,6 +41,8 @@ import { registry } from "./38-registry";
 import { strangers } from "./39-strangers";
 import { slots } from "./40-slots";
 import { conditions } from "./41-conditions";
+import { swappedProducer } from "./42-swapped-producer";
+import { oldKeys } from "./43-old-keys";
 
 export const ATTACKS: readonly Attack[] = [
   imageName,
@@ -84,6 +86,8 @@ export const ATTACKS: readonly Attack[] = [
   strangers,
   slots,
   conditions,
+  swappedProducer,
+  oldKeys,
 ];
 
 /** What only a cluster shows: admission, the real runtime class, status and events of real objects. */
