@@ -6,7 +6,7 @@ import { fromBase64url } from "../protocol/bytes";
 import { jcs } from "../protocol/canonical";
 import { privateKey, publicKey, rawPublic } from "../protocol/crypto";
 import { openFrom } from "../protocol/jwe";
-import { jwsDigest, verifyJws } from "../protocol/jws";
+import { jwsDigest, type Part, verifyJws, verifyPart } from "../protocol/jws";
 import { objectName } from "../protocol/keys";
 import { verifyConsistency } from "../protocol/merkle";
 import {
@@ -49,12 +49,13 @@ export interface Assignment {
 /** @throws RunnerError with exit code 31. */
 export async function verifyAnswer(opened: OpenedBundle, { go, claim, ephemeral }: Granted): Promise<Assignment> {
   const { bundle } = opened;
-  const checked = await refuseWith("DESCRIPTOR", "descriptor", () =>
-    verifyJws("sealflow-descriptor+jwt", go.descriptor, publicKey("Ed25519", bundle.ownerPublicKey), descriptor),
+  // Its own row and its producers', each proven to be of this version; the other steps are none of its business.
+  const { message: checked } = await refuseWith("DESCRIPTOR", "descriptor", () =>
+    verifyPart("sealflow-descriptor+jwt", go.descriptor, publicKey("Ed25519", bundle.ownerPublicKey), descriptor),
   );
   checkDescriptor(opened, checked);
   const descriptorDigest = jwsDigest(go.descriptor);
-  const request = await verifyOpening(go, checked, descriptorDigest);
+  const request = await verifyOpening(go, checked, descriptorDigest, bundle.program.step);
   const newHead = await verifyLog(opened, go, request);
   checkPlace(opened, go);
   const runSecret = await refuseWith("ANSWER", "run secret", () =>
@@ -99,25 +100,32 @@ function checkDescriptor({ bundle, digest, programId }: OpenedBundle, d: Descrip
 }
 
 /** What opened the run is signed by a run key, or is a slot of a schedule that the owner signed and this version lists. */
-async function verifyOpening(go: ClaimGo, d: Descriptor, descriptorDigest: string): Promise<RunContent> {
+async function verifyOpening(go: ClaimGo, d: Descriptor, descriptorDigest: string, step: string): Promise<RunContent> {
   if (runIdOf(go.request) !== go.run) throw wrongRequest("is not the one that the run id names");
   const opening = await refuseWith("REQUEST", "run request", async () => peekOpening(go.request));
-  if (opening.kind === "slot") return verifySlot(opening, d);
-  return verifyRequest(go, d, descriptorDigest);
+  if (opening.kind === "slot") return verifySlot(opening, d, step);
+  return verifyRequest(go, d, descriptorDigest, step);
 }
 
 const wrongRequest = (what: string) => new RunnerError("REQUEST", `run request: ${what}`);
 
-async function verifyRequest(go: ClaimGo, d: Descriptor, descriptorDigest: string): Promise<RunContent> {
+/** Parameters that were left out would run the step with others than the request's. */
+function requireParameters({ decides }: Part<unknown>, step: string): void {
+  if (!decides(step)) throw wrongRequest("does not show this step's parameters, nor that it has none");
+}
+
+async function verifyRequest(go: ClaimGo, d: Descriptor, descriptorDigest: string, step: string): Promise<RunContent> {
   // A listed key must have signed; which one, the request says itself.
   const failures: unknown[] = [];
   for (const key of d.runKeys) {
     try {
-      const request = await verifyJws("sealflow-run+jwt", go.request, publicKey("Ed25519", key), runRequest);
+      const part = await verifyPart("sealflow-run+jwt", go.request, publicKey("Ed25519", key), runRequest);
+      const request = part.message;
       if (request.runKey !== key) throw wrongRequest("names another key than its signer's");
       if (request.pipelineUid !== d.pipelineUid) throw wrongRequest("is of another pipeline");
       if (request.descriptor !== descriptorDigest) throw wrongRequest("is for another version");
       checkInputs(request, d);
+      requireParameters(part, step);
       return contentOf({ kind: "request", token: go.request, request });
     } catch (error) {
       if (error instanceof RunnerError) throw error;
@@ -128,13 +136,19 @@ async function verifyRequest(go: ClaimGo, d: Descriptor, descriptorDigest: strin
 }
 
 /** Whether its time has come is not asked here: the host sets the clock, and freshness is the claim's nonce. */
-async function verifySlot({ token, slot }: Opening & { kind: "slot" }, d: Descriptor): Promise<RunContent> {
+async function verifySlot(
+  { token, slot }: Opening & { kind: "slot" },
+  d: Descriptor,
+  step: string,
+): Promise<RunContent> {
   return refuseWith("REQUEST", "schedule", async () => {
-    const signed = await verifyJws("sealflow-schedule+jwt", token, publicKey("Ed25519", d.ownerPublicKey), schedule);
+    const part = await verifyPart("sealflow-schedule+jwt", token, publicKey("Ed25519", d.ownerPublicKey), schedule);
+    const signed = part.message;
     if (signed.pipelineUid !== d.pipelineUid) throw wrongRequest("its schedule is of another pipeline");
     const listed = d.schedules && Object.hasOwn(d.schedules, signed.name) ? d.schedules[signed.name] : undefined;
     if (listed !== jwsDigest(token)) throw wrongRequest("its schedule is not one of this version");
     if (!isSlot(signed.cron, slot)) throw wrongRequest("its schedule has no such slot");
+    requireParameters(part, step);
     return contentOf({ kind: "slot", token, schedule: signed, slot });
   });
 }

@@ -1,5 +1,5 @@
 /** Public connection files: no secret in them. */
-import { hex32, jws, key32, name, pem, url } from "./messages/common";
+import { hex32, key32, name, pem, tabled, url } from "./messages/common";
 import { NAME } from "./names";
 import { type Infer, literal, object, optional, record, text } from "./shape";
 
@@ -42,10 +42,10 @@ export const pipelineConnection = object({
   pipelineUid: hex32,
   ownerPublicKey: key32,
   /** The current version, signed by the owner. */
-  descriptor: jws,
+  descriptor: tabled,
   /** Missing: runs are carried out on the caller's machine. */
   backend: optional(backendReference),
   /** Its schedules, signed by the owner: `POST /v1/runs` with one, or one of its slots, opens a run. */
-  schedules: optional(record(NAME, jws, 100)),
+  schedules: optional(record(NAME, tabled, 100)),
 });
 export type PipelineConnection = Infer<typeof pipelineConnection>;

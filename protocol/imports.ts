@@ -8,7 +8,7 @@ import { utf8 } from "./bytes";
 import { jcs } from "./canonical";
 import { publicKey, sha256hex } from "./crypto";
 import { ProtocolError } from "./errors";
-import { jwsDigest, verifyJws } from "./jws";
+import { jwsDigest, verifyJws, verifyPart } from "./jws";
 import { pipelineUid } from "./keys";
 import { verifyInclusion } from "./merkle";
 import {
@@ -48,7 +48,7 @@ export interface VerifiedImport {
 export async function verifyImport(source: ImportSource, pinned: RunImport): Promise<VerifiedImport> {
   const wrong = (what: string) => new ProtocolError("SHAPE", `import ${source.input}: ${what}`);
   const owner = publicKey("Ed25519", source.ownerPublicKey);
-  const d = await verifyJws("sealflow-descriptor+jwt", pinned.descriptor, owner, descriptor);
+  const { message: d } = await verifyPart("sealflow-descriptor+jwt", pinned.descriptor, owner, descriptor);
   if (
     d.pipelineUid !== source.pipelineUid ||
     d.ownerPublicKey !== source.ownerPublicKey ||
@@ -62,7 +62,7 @@ export async function verifyImport(source: ImportSource, pinned: RunImport): Pro
   const { step: stepName, output } = parseEdgeName(release.from);
   const step = Object.hasOwn(d.steps, stepName) ? d.steps[stepName] : undefined;
   const spec = step && Object.hasOwn(step.outputs, output) ? step.outputs[output] : undefined;
-  if (!step || !spec) throw wrong("the version does not hold together");
+  if (!step || !spec) throw wrong("the version does not show the step that releases it");
   if (step.limits.shards !== 1) throw wrong("the released output has shards; collect it into one first");
 
   const key = publicKey("Ed25519", step.publicKey);

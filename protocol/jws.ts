@@ -6,6 +6,7 @@ import { jcs } from "./canonical";
 import { sha256hex } from "./crypto";
 import { ProtocolError } from "./errors";
 import { parse, type Shape } from "./shape";
+import { peekRows, provenRows, type Rows, signedTable, splitTable, Table, withoutRows } from "./table";
 
 export type JwsType =
   | "sealflow-bundle+jwt"
@@ -25,32 +26,84 @@ export type JwsType =
   | "sealflow-parts-answer+jwt"
   | "sealflow-head+jwt";
 
-/** Signs the canonical JSON of `payload`. Deterministic: same payload and key, same text. */
-export async function signJws(typ: JwsType, payload: unknown, key: KeyObject): Promise<string> {
-  return new CompactSign(utf8(jcs(payload))).setProtectedHeader({ alg: "EdDSA", typ }).sign(key);
-}
+/** Messages with a table, and the field whose rows it has. In memory the field is a plain record. */
+const TABLES: Readonly<Partial<Record<JwsType, string>>> = {
+  "sealflow-descriptor+jwt": "steps",
+  "sealflow-run+jwt": "parameters",
+  "sealflow-schedule+jwt": "parameters",
+};
 
 /**
- * Verifies signature, type and shape, in that order.
+ * Signs the canonical JSON of `payload`; the rows of its table, when it has one, stand behind the signature.
+ * Deterministic: same payload and key, same text.
+ */
+export async function signJws(typ: JwsType, payload: unknown, key: KeyObject): Promise<string> {
+  const field = TABLES[typ];
+  const rows = field === undefined ? undefined : (payload as Record<string, unknown>)[field];
+  if (field === undefined || rows === undefined) return signText(typ, payload, key);
+  const table = await Table.of(rows as Record<string, unknown>);
+  return `${await signText(typ, { ...(payload as object), [field]: table.signed }, key)}${table.all()}`;
+}
+
+const signText = (typ: JwsType, payload: unknown, key: KeyObject): Promise<string> =>
+  new CompactSign(utf8(jcs(payload))).setProtectedHeader({ alg: "EdDSA", typ }).sign(key);
+
+/**
+ * Verifies signature, type, table and shape, in that order. Every row must be there.
  * @throws ProtocolError TYPE, SIGNATURE or SHAPE.
  */
 export async function verifyJws<T>(typ: JwsType, token: string, key: KeyObject, shape: Shape<T>): Promise<T> {
+  const { payload, rows } = await verified(typ, token, key);
+  if (rows && !rows.whole) throw new ProtocolError("SHAPE", `${typ}: rows of its table are missing`);
+  return parse(shape, payload, typ);
+}
+
+/** A message of whose table some rows are shown, each proven. */
+export interface Part<T> {
+  readonly message: T;
+  /** Whether it is certain that this name has the row that the message shows, or none. */
+  decides(name: string): boolean;
+}
+
+/** As `verifyJws`, for a message that may show some of its rows only. */
+export async function verifyPart<T>(typ: JwsType, token: string, key: KeyObject, shape: Shape<T>): Promise<Part<T>> {
+  const { payload, rows } = await verified(typ, token, key);
+  return { message: parse(shape, payload, typ), decides: (name) => rows?.decides(name) ?? false };
+}
+
+async function verified(typ: JwsType, token: string, key: KeyObject): Promise<{ payload: unknown; rows?: Rows }> {
   if (typeof token !== "string") throw new ProtocolError("SHAPE", `${typ}: not a text`);
+  const { signed, beside } = splitTable(token);
   let header: { typ?: unknown; alg?: unknown };
   try {
-    header = decodeProtectedHeader(token);
+    header = decodeProtectedHeader(signed);
   } catch {
     throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
   }
   if (header.typ !== typ) throw new ProtocolError("TYPE", `expected a ${typ}`);
-  requireCanonicalSignature(typ, token);
-  let payload: Uint8Array;
+  requireCanonicalSignature(typ, signed);
+  let bytes: Uint8Array;
   try {
-    ({ payload } = await compactVerify(token, key, { algorithms: ["EdDSA"] }));
+    ({ payload: bytes } = await compactVerify(signed, key, { algorithms: ["EdDSA"] }));
   } catch (cause) {
     throw new ProtocolError("SIGNATURE", `${typ}: signature does not verify`, { cause });
   }
-  return parse(shape, decodeJson(payload, typ), typ);
+  const payload = decodeJson(bytes, typ);
+  const table = tableOf(typ, payload, beside);
+  if (!table) return { payload };
+  const rows = await provenRows(parse(signedTable, table.content[table.field], `${typ}.${table.field}`), beside);
+  return { payload: { ...table.content, [table.field]: rows.values }, rows };
+}
+
+/** The message's field that stands for a table. @throws ProtocolError SHAPE when rows are behind a message without. */
+function tableOf(typ: JwsType, payload: unknown, beside: string | undefined) {
+  const field = TABLES[typ];
+  const content = payload as Record<string, unknown>;
+  if (field !== undefined && typeof payload === "object" && payload !== null && Object.hasOwn(content, field)) {
+    return { field, content };
+  }
+  if (beside !== undefined) throw new ProtocolError("SHAPE", `${typ}: has no table, and rows behind it`);
+  return undefined;
 }
 
 /**
@@ -67,15 +120,18 @@ function requireCanonicalSignature(typ: JwsType, token: string): void {
 
 /** Reads without verifying: only to learn which key to verify with. Name the result `unverified…`. */
 export function peekJws<T>(typ: JwsType, token: string, shape: Shape<T>): T {
-  const part = typeof token === "string" ? token.split(".")[1] : undefined;
+  const { signed, beside } = splitTable(typeof token === "string" ? token : "");
+  const part = signed.split(".")[1];
   if (part === undefined) throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
-  let payload: Uint8Array;
+  let bytes: Uint8Array;
   try {
-    payload = fromBase64url(part);
+    bytes = fromBase64url(part);
   } catch {
     throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
   }
-  return parse(shape, decodeJson(payload, typ), typ);
+  const payload = decodeJson(bytes, typ);
+  const table = tableOf(typ, payload, beside);
+  return parse(shape, table ? { ...table.content, [table.field]: peekRows(beside) } : payload, typ);
 }
 
 /** `typ` of a compact JWS, unverified; undefined when it is none. */
@@ -87,8 +143,8 @@ export function peekType(token: string): unknown {
   }
 }
 
-/** The digest by which other messages refer to a JWS: SHA-256 of its compact text, hex. */
-export const jwsDigest = (token: string): string => sha256hex(utf8(token));
+/** The digest by which other messages refer to a JWS: SHA-256 of its compact text without a table's rows, hex. */
+export const jwsDigest = (token: string): string => sha256hex(utf8(withoutRows(token)));
 
 function decodeJson(payload: Uint8Array, typ: string): unknown {
   try {

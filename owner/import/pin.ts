@@ -8,6 +8,7 @@ import { SealflowError } from "../../protocol/errors";
 import { type ImportSource, verifyImport } from "../../protocol/imports";
 import { leafBytes, type RunImport } from "../../protocol/messages";
 import { parseEdgeName } from "../../protocol/names";
+import { splitTable, tableBehind } from "../../protocol/table";
 import { readVersion } from "../fetch/releases";
 import { commitFile, descriptorFile, HEAD, objectFile } from "../run-folder/layout";
 import { verifyFolder } from "../verify";
@@ -44,7 +45,7 @@ export async function pinImport(dir: string, source: ImportSource): Promise<Pinn
   const text = (file: string): string => readFileSync(path.join(dir, file), "utf8").trimEnd();
   const pinned: RunImport = {
     run: report.run,
-    descriptor: text(descriptorFile(report.version)),
+    descriptor: await partOf(text(descriptorFile(report.version)), step),
     commit: text(commitFile(one.commit)),
     object,
     leaf: one.entry.seq,
@@ -55,3 +56,7 @@ export async function pinImport(dir: string, source: ImportSource): Promise<Pinn
   await verifyImport(source, pinned);
   return { pinned, file: path.join(dir, objectFile(object.digest)) };
 }
+
+/** The version with one row: every guest of the run gets it. */
+const partOf = async (version: string, step: string): Promise<string> =>
+  `${splitTable(version).signed}${await (await tableBehind(version)).some([step])}`;

@@ -1,7 +1,7 @@
 /** A guest asks for work (JWS `sealflow-claim+jwt`, step key) and the ledger answers (JWS `sealflow-claim-answer+jwt`). */
 import { NAME } from "../names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../shape";
-import { edge, hex32, jwe, jws, key32, name, nonce32, objectRef, opening, reason, time, url } from "./common";
+import { edge, hex32, jwe, jws, key32, name, nonce32, objectRef, opening, reason, tabled, time, url } from "./common";
 import { dsse } from "./receipt";
 
 export const claim = object({
@@ -72,8 +72,10 @@ export const claimAnswer = object({
   go: optional(
     object({
       run: hex32,
+      /** What opened the run, with the row of this step's parameters, or the neighbours that prove there are none. */
       request: opening,
-      descriptor: jws,
+      /** The run's version, with the rows of this step and of the steps it waits for. */
+      descriptor: tabled,
       attempt: integer(1, 1_000_000),
       shard: integer(0, 999),
       runSecret: jwe,

@@ -19,6 +19,12 @@ export const jws = text({
   what: "a compact JWS",
   max: 4_000_000,
 });
+/** With rows of its table behind it, all or some (protocol/table.ts). */
+export const tabled = text({
+  pattern: /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:~[A-Za-z0-9_-]+)?$/,
+  what: "a compact JWS, and rows",
+  max: 4_000_000,
+});
 export const jwe = text({ pattern: /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/, what: "a compact JWE", max: 2_000_000 });
 export const format = literal(...FORMATS);
 /** Seconds since 1970. */
@@ -35,7 +41,7 @@ export const edge = text({ pattern: EDGE, what: "step.output", max: 81 });
 
 /** The text that opens a run: a run request, or `<schedule>|<slot>` (protocol/opening.ts). */
 export const opening = text({
-  pattern: /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\|[0-9]{1,10})?$/,
+  pattern: /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:~[A-Za-z0-9_-]+)?(?:\|[0-9]{1,10})?$/,
   what: "a run request, or a schedule and a slot",
   max: 4_000_000,
 });

@@ -65,6 +65,7 @@ export const descriptor = object({
   runKeys: list(key32, 100),
   /** X25519 keys that releases are wrapped to; `owner` is always there. */
   recipients: record(NAME, key32, 100),
+  /** Table: a guest gets its own row and its producers'. */
   steps: record(NAME, descriptorStep, 5000),
   datasets: record(NAME, descriptorDataset, 1000),
   /** Release name → edge and recipients. */

@@ -1,14 +1,14 @@
 /** Run request (JWS `sealflow-run+jwt`, signed by a run key): runId = SHA-256 of its compact text. */
 import { NAME } from "../names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../shape";
-import { hex32, jwe, jws, key32, nonce32, objectRef, reason, size, time } from "./common";
+import { hex32, jwe, jws, key32, nonce32, objectRef, reason, size, tabled, time } from "./common";
 
 /** One object that another pipeline released, with all that proves it to a guest. */
 export const runImport = object({
   /** The producer's run. */
   run: hex32,
-  /** The producer's version, signed by its owner. */
-  descriptor: jws,
+  /** The producer's version, signed by its owner, with the row of the step that released. */
+  descriptor: tabled,
   /** The counted commit that released the object: receipt and the key wrapped to this pipeline. */
   commit: jws,
   object: objectRef,
@@ -30,7 +30,7 @@ export const runRequest = object({
   runKey: key32,
   /** Pipeline input → ciphertext digest; must equal the descriptor's. */
   inputs: record(NAME, hex32, 1000),
-  /** Step → JWE (context `sealflow-parameters|<pipelineUid>|<step>`) of canonical JSON parameters. */
+  /** Table. Step → JWE (context `sealflow-parameters|<pipelineUid>|<step>`) of canonical JSON parameters. */
   parameters: record(NAME, jwe, 5000),
   /** Pipeline input → the release that this run reads. Absent when the pipeline imports none. */
   imports: optional(record(NAME, runImport, 100)),

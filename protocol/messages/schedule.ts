@@ -20,7 +20,7 @@ export const schedule = object({
   cron: text({ pattern: CRON, what: "five cron fields (UTC)", max: 200 }),
   /** Seconds after its time within which a slot may still be opened, by the ledger's clock. */
   lateSeconds: integer(60, 31_536_000),
-  /** Step → JWE, as in a run request; the same for every slot. */
+  /** Table. Step → JWE, as in a run request; the same for every slot. */
   parameters: record(NAME, jwe, 5000),
 });
 export type Schedule = Infer<typeof schedule>;

@@ -1,6 +1,6 @@
 /** Shapes of the ledger's plain answers. What a type of protocol/ covers is verified as JWS instead. */
 import { EXIT_CLASSES, objectParts } from "../../protocol/messages";
-import { hex32, jws, key32, name, opening, time, url } from "../../protocol/messages/common";
+import { hex32, jws, key32, name, opening, tabled, time, url } from "../../protocol/messages/common";
 import { HEX32, NAME } from "../../protocol/names";
 import { type Infer, integer, list, literal, nullable, object, optional, record, text } from "../../protocol/shape";
 
@@ -36,7 +36,7 @@ export const uploadAnswer = object({
 export const version = object({
   digest: hex32,
   sequence: integer(1, 1_000_000_000),
-  token: jws,
+  token: tabled,
   state: literal("open", "draining", "closed", "revoked"),
 });
 export type Version = Infer<typeof version>;
@@ -66,7 +66,7 @@ export const runsAnswer = object({ runs: list(runStatus, 1000) });
 const recorded = object({ commit: jws, leaf: seq });
 export const runLog = object({
   /** The whole chain of versions, oldest first. */
-  descriptors: list(jws, 1_000_000),
+  descriptors: list(tabled, 1_000_000),
   revocations: list(jws, 1_000_000),
   /** Text that opened the run. */
   request: opening,

@@ -10,11 +10,20 @@ import { CODES, type RunnerCode, RunnerError } from "../../guest/errors";
 import { planInputs } from "../../guest/inputs";
 import { Network } from "../../guest/net/https";
 import { base64url, fromBase64url } from "../../protocol/bytes";
+import { jcs, jcsDigest } from "../../protocol/canonical";
 import { privateKey, rawPublic } from "../../protocol/crypto";
 import { sealTo } from "../../protocol/jwe";
 import { jwsDigest, peekJws, signJws } from "../../protocol/jws";
 import { objectName } from "../../protocol/keys";
-import { type ClaimGo, type ClaimInput, claimAnswer, runRequest, runSecretContext } from "../../protocol/messages";
+import {
+  type ClaimGo,
+  type ClaimInput,
+  claimAnswer,
+  descriptor,
+  runRequest,
+  runSecretContext,
+} from "../../protocol/messages";
+import { splitTable, Table } from "../../protocol/table";
 import { type Deployed, deploy, type StepSource } from "./support/deployed";
 import { emptyLayer, runInProcess } from "./support/in-process";
 
@@ -61,7 +70,7 @@ beforeAll(async () => {
   const address = checkEnvironment({ SEALFLOW_RESOURCE: d.resources.join }, []);
   opened = await openBundle(d.bundles.join ?? "", address, d.ownerPublicKey);
   network = new Network(d.connection.ledgerUrl, d.connection.caPem);
-  run = await d.openRun();
+  run = await d.openRun({ left: { rate: 1 }, right: { rate: 2 } });
   otherRun = await d.openRun();
   for (const hint of [otherRun, run]) {
     for (const step of ["left", "right"]) {
@@ -110,7 +119,82 @@ const withInput =
   });
 const ledgerless = () => privateKey("Ed25519", new Uint8Array(randomBytes(32)));
 
+/** The signed version with rows of the attacker's making. */
+const versionWith =
+  (shown: string[], change: (steps: Record<string, unknown>) => Record<string, unknown> = (steps) => steps): Change =>
+  async (go) => {
+    const table = await Table.of(change({ ...d.descriptor.steps }));
+    return { ...go, descriptor: `${splitTable(go.descriptor).signed}${await table.some(shown)}` };
+  };
+const ALL = ["join", "left", "right"];
+/** Rows of the honest answer, changed as JSON. */
+const rewritten =
+  (field: "descriptor" | "request", change: (some: Record<string, Record<string, unknown>>) => void): Change =>
+  (go) => {
+    const { signed, beside = "" } = splitTable(go[field]);
+    const rows = JSON.parse(Buffer.from(beside, "base64url").toString("utf8"));
+    change(rows.some);
+    return { ...go, [field]: `${signed}~${Buffer.from(jcs(rows)).toString("base64url")}` };
+  };
+
+test("an answer shows the rows of the step and of those it waits for, and nobody's parameters but its own", async () => {
+  const { go } = await grant(run);
+  expect(Object.keys(peekJws("sealflow-descriptor+jwt", go.descriptor, descriptor).steps).sort()).toEqual(ALL);
+  expect(peekJws("sealflow-run+jwt", go.request, runRequest).parameters).toEqual({});
+});
+
 test.each<[string, RunnerCode, Change]>([
+  ["a version without its rows", "DESCRIPTOR", (go) => ({ ...go, descriptor: splitTable(go.descriptor).signed })],
+  ["a version without the step's own row", "DESCRIPTOR", versionWith(["left", "right"])],
+  ["a version without a producer's row", "INPUT_RECEIPT", versionWith(["join", "left"])],
+  ["another step's row under the step's name", "DESCRIPTOR", versionWith(ALL, (s) => ({ ...s, join: s.left }))],
+  ["a producer's row under another's name", "DESCRIPTOR", versionWith(ALL, (s) => ({ ...s, right: s.left }))],
+  [
+    "a producer's row with the attacker's key",
+    "DESCRIPTOR",
+    versionWith(ALL, (s) => ({ ...s, left: { ...(s.left as object), publicKey: rawPublic(ledgerless()) } })),
+  ],
+  ["a row of a larger table", "DESCRIPTOR", versionWith(ALL, (s) => ({ ...s, more: s.left }))],
+  [
+    "a producer's row in another's place",
+    "DESCRIPTOR",
+    rewritten("descriptor", ({ left, right }) => {
+      if (left && right) [left.index, right.index] = [right.index, left.index];
+    }),
+  ],
+  [
+    "a row whose value is swapped for its digest",
+    "DESCRIPTOR",
+    rewritten("descriptor", ({ left }) => {
+      if (left) {
+        left.digest = jcsDigest(left.value);
+        delete left.value;
+        delete left.path;
+      }
+    }),
+  ],
+  [
+    "a request that says nothing of the step's parameters",
+    "REQUEST",
+    (go) => ({ ...go, request: splitTable(go.request).signed }),
+  ],
+  [
+    "a request without the neighbours that prove that the step has no parameters",
+    "REQUEST",
+    rewritten("request", (some) => {
+      for (const name of Object.keys(some)) delete some[name];
+    }),
+  ],
+  [
+    "a request with a neighbour of another name",
+    "REQUEST",
+    rewritten("request", (some) => {
+      for (const name of Object.keys(some)) {
+        some.lefu = some[name] as Record<string, unknown>;
+        delete some[name];
+      }
+    }),
+  ],
   ["a run id that is not the request's", "REQUEST", (go) => ({ ...go, run: otherRun })],
   ["another run's request", "REQUEST", (go) => ({ ...go, request: other.go.request })],
   [

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { edgeAssociatedData } from "../../protocol/associated";
 import { fromHex, hex } from "../../protocol/bytes";
 import { privateKey, publicKey, rawPublic, sha256hex } from "../../protocol/crypto";
-import { type JwsType, jwsDigest, signJws, verifyJws } from "../../protocol/jws";
+import { type JwsType, jwsDigest, signJws, verifyJws, verifyPart } from "../../protocol/jws";
 import { importSeed, keyCommit, objectKey, objectName } from "../../protocol/keys";
 import {
   type Dsse,
@@ -25,6 +25,7 @@ import { runIdOf, slotToken } from "../../protocol/opening";
 import { json } from "../../protocol/shape";
 import { slotAfter } from "../../protocol/slots";
 import { openBytes, sealBytes } from "../../protocol/stream";
+import { splitTable, Table } from "../../protocol/table";
 
 const FILE = join(__dirname, "../vectors/messages.json");
 const fill = (byte: number, length = 32): Uint8Array => new Uint8Array(length).fill(byte);
@@ -146,12 +147,22 @@ async function vectors() {
     at: SLOT,
   };
   const tokens = await Promise.all(TYPES.map(async (typ) => [typ, await signJws(typ, payload, key)] as const));
+  const rows = { gate: "a.b.c.d.e", split: "f.g.h.i.j", train: "k.l.m.n.o" };
+  const tabled = await signJws("sealflow-run+jwt", { parameters: rows, v: 1 }, key);
+  const table = await Table.of(rows);
+  const { signed } = splitTable(tabled);
   return {
     note: "TEST KEYS ONLY. Written by npm run vectors; read by test/protocol/vectors.test.ts, which has the inputs.",
     signingSeed: hex(fill(1)),
     publicKey: raw,
     jws: Object.fromEntries(tokens),
     jwsDigest: Object.fromEntries(tokens.map(([typ, token]) => [typ, jwsDigest(token)])),
+    table: {
+      whole: tabled,
+      digest: jwsDigest(tabled),
+      row: `${signed}${await table.some(["split"])}`,
+      absence: `${signed}${await table.some(["score"])}`,
+    },
     programId: programId(fill(4), program),
     receipt,
     conditionalProgramId: programId(fill(4), conditional),
@@ -186,6 +197,15 @@ test("the pinned bytes verify and open", async () => {
   const pinned = JSON.parse(readFileSync(FILE, "utf8"));
   for (const typ of TYPES)
     expect(await verifyJws(typ, pinned.jws[typ], publicKey("Ed25519", pinned.publicKey), json)).toEqual(payload);
+  const verifier = publicKey("Ed25519", pinned.publicKey);
+  const { table } = pinned;
+  expect(await verifyJws("sealflow-run+jwt", table.whole, verifier, json)).toMatchObject({
+    parameters: { gate: "a.b.c.d.e", split: "f.g.h.i.j", train: "k.l.m.n.o" },
+  });
+  const shown = await verifyPart("sealflow-run+jwt", table.row, verifier, json);
+  expect(shown.message).toEqual({ parameters: { split: "f.g.h.i.j" }, v: 1 });
+  const absent = await verifyPart("sealflow-run+jwt", table.absence, verifier, json);
+  expect([absent.message, absent.decides("score")]).toEqual([{ parameters: {}, v: 1 }, true]);
   expect(verifyReceipt(pinned.receipt as Dsse, pinned.publicKey).predicate).toEqual(predicate);
   const opened = openBytes(
     fromHex(pinned.objectKey),

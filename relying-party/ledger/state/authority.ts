@@ -6,7 +6,7 @@ import type { Shape } from "../../../protocol/shape";
 import { type Context, REQUEST_SECONDS, SKEW_SECONDS } from "../context";
 import type { Tx } from "../database/open";
 import { LedgerError } from "../errors";
-import { parsedDescriptor } from "./versions";
+import { versionOf } from "./versions";
 
 /**
  * Verifies a request with a key that it names itself; whether that key is entitled is the caller's next question.
@@ -34,12 +34,12 @@ export async function requireOperator(tx: Tx, uid: string, by: string): Promise<
   if (by === owner) return;
   const newest = await tx
     .selectFrom("versions")
-    .select("token")
+    .select("digest")
     .where("pipeline_uid", "=", uid)
     .orderBy("sequence", "desc")
     .limit(1)
     .executeTakeFirst();
-  if (newest && parsedDescriptor(newest.token).runKeys.includes(by)) return;
+  if (newest && (await versionOf(tx, newest.digest)).d.runKeys.includes(by)) return;
   throw new LedgerError(
     "FORBIDDEN",
     `pipeline ${uid}: the key is neither its owner's nor a run key of its newest version`,

@@ -6,12 +6,11 @@ import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
 import { type Claim, type ClaimAnswer, claim, guestSeconds, type REFUSALS } from "../../../protocol/messages";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
-import type { Tables } from "../database/tables";
 import { LedgerError } from "../errors";
 import { type Granted, goAnswer } from "./go";
 import { append } from "./log";
-import { endRun, findRun, stateNow } from "./runs";
-import { parsedDescriptor, type VersionState, versionState } from "./versions";
+import { endRun, findRun, RUN_FIELDS, type RunRow, stateNow } from "./runs";
+import { type VersionState, versionOf, versionState } from "./versions";
 
 type Refusal = (typeof REFUSALS)[number];
 type Decision =
@@ -138,12 +137,7 @@ async function exhausted(tx: Tx, runs: RunRow[], step: string, now: number): Pro
 }
 
 async function stepOf(tx: Tx, version: string, step: string) {
-  const { token } = await tx
-    .selectFrom("versions")
-    .select("token")
-    .where("digest", "=", version)
-    .executeTakeFirstOrThrow();
-  const found = parsedDescriptor(token).steps[step];
+  const found = (await versionOf(tx, version)).d.steps[step];
   if (!found) throw new LedgerError("CORRUPT", `version ${version}: step ${step} is missing`);
   return found;
 }
@@ -159,14 +153,12 @@ async function repeatedClaim(tx: Tx, digest: string, usable: string[], now: numb
   return { status: "go", granted: attempt };
 }
 
-type RunRow = Tables["runs"];
-
 async function openRuns(tx: Tx, versions: string[], step: string, now: number): Promise<RunRow[]> {
   if (versions.length === 0) return [];
   return tx
     .selectFrom("runs")
     .innerJoin("run_steps", "run_steps.run", "runs.run")
-    .selectAll("runs")
+    .select(RUN_FIELDS)
     .where("runs.version", "in", versions)
     .where("runs.state", "=", "open")
     .where("runs.expires_at", ">", now)

@@ -26,8 +26,8 @@ import { countedCommit } from "./go";
 import { LOG, shardsOfInput } from "./graph";
 import { append, currentHead } from "./log";
 import { checkReceipt } from "./receipts";
-import { endRun, findRun, stateNow, storedContent } from "./runs";
-import { parsedDescriptor, versionState } from "./versions";
+import { endRun, findRun, openingOf, stateNow } from "./runs";
+import { versionOf, versionState } from "./versions";
 
 type Status = CommitAnswer["status"];
 /** What a commit and a request for places say about whose they are. */
@@ -64,12 +64,7 @@ export async function placeOf(tx: Tx, c: Pick<Commit, "run" | "pipelineUid" | "s
   if (!run || run.pipeline_uid !== c.pipelineUid) {
     throw new LedgerError("RUN_UNKNOWN", `attempt: this ledger has no run ${c.run} of that pipeline`);
   }
-  const { token } = await tx
-    .selectFrom("versions")
-    .select("token")
-    .where("digest", "=", run.version)
-    .executeTakeFirstOrThrow();
-  const d = parsedDescriptor(token);
+  const { d } = await versionOf(tx, run.version);
   const step = Object.hasOwn(d.steps, c.step) ? d.steps[c.step] : undefined;
   if (!step) throw new LedgerError("NOT_FOUND", `attempt: the run's version has no step ${c.step}`);
   return { run, d, step, version: run.version };
@@ -143,14 +138,15 @@ async function isCommitted(tx: Tx, c: Attempt): Promise<boolean> {
   return row !== undefined && row.committed_attempt !== null;
 }
 
-async function checkAll(ctx: Context, c: Commit, { d, step, version, run }: Place): Promise<Statement | Outcome> {
+async function checkAll(ctx: Context, c: Commit, { d, step, version }: Place): Promise<Statement | Outcome> {
   const digests = await ctx.db.read((tx) => committedDigests(tx, c, d));
+  const { content } = await ctx.db.read((tx) => openingOf(tx, c.run));
   const { receipt, problems } = checkReceipt({
     commit: c,
     version,
     d,
     step,
-    content: storedContent(run.request),
+    content,
     committed: (producer, output, shard) => digests.get(`${producer}.${output}/${shard}`),
   });
   if (!receipt || problems.length > 0) return refused("RECEIPT_MISMATCH", `${attemptName(c)}: ${problems.join("; ")}`);

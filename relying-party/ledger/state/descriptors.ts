@@ -8,7 +8,7 @@ import { LedgerError } from "../errors";
 import { requireKnownOwner, verifySelfSigned } from "./authority";
 import { graphProblems } from "./graph";
 import { append } from "./log";
-import { parsedDescriptor, settleVersion } from "./versions";
+import { settleVersion, versionOf } from "./versions";
 
 export async function registerDescriptor(ctx: Context, token: string) {
   const d = await verifySelfSigned("sealflow-descriptor+jwt", token, descriptor, (u) => u.ownerPublicKey);
@@ -39,7 +39,7 @@ async function register(tx: Tx, d: Descriptor, digest: string, token: string, no
   }
   const last = await tx
     .selectFrom("versions")
-    .select(["digest", "sequence", "token"])
+    .select(["digest", "sequence"])
     .where("pipeline_uid", "=", uid)
     .orderBy("sequence", "desc")
     .limit(1)
@@ -54,7 +54,7 @@ async function register(tx: Tx, d: Descriptor, digest: string, token: string, no
     );
   }
 
-  const generation = last ? parsedDescriptor(last.token).generation : 0;
+  const generation = last ? (await versionOf(tx, last.digest)).d.generation : 0;
   if (d.generation < generation) {
     throw new LedgerError(
       "GENERATION",

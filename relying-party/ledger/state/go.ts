@@ -1,4 +1,5 @@
 /** The `go` part of a claim answer: everything the guest needs, with the proofs that it belongs together. */
+import { stepsBefore } from "../../../protocol/conditions";
 import { sealTo } from "../../../protocol/jwe";
 import { peekJws } from "../../../protocol/jws";
 import { objectName } from "../../../protocol/keys";
@@ -15,13 +16,14 @@ import {
   runSecretContext,
 } from "../../../protocol/messages";
 import { parseEdgeName } from "../../../protocol/names";
+import type { RunContent } from "../../../protocol/opening";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import { LedgerError } from "../errors";
 import { LOG, shardsOfInput } from "./graph";
 import { consistency, currentHead, inclusion } from "./log";
-import { findRun, importObject, stateNow, storedContent } from "./runs";
-import { parsedDescriptor } from "./versions";
+import { findRun, importObject, openingOf, stateNow } from "./runs";
+import { versionOf } from "./versions";
 
 export interface Granted {
   readonly run: string;
@@ -37,7 +39,7 @@ const TRANSFER_SECONDS = 3600;
 export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string): Promise<ClaimGo | undefined> {
   const facts = await ctx.db.read((tx) => gather(tx, g, ctx.now()));
   if (!facts) return undefined;
-  const { run, descriptorToken, d, step, inputs, size, root } = facts;
+  const { run, request, descriptor, d, step, inputs, size, root } = facts;
   const until = Math.min(
     run.expires_at,
     ctx.now() + step.limits.timeoutSeconds + step.limits.waitSeconds + TRANSFER_SECONDS,
@@ -50,8 +52,8 @@ export async function goAnswer(ctx: Context, g: Granted, c: Claim, claim: string
 
   return {
     run: run.run,
-    request: run.request,
-    descriptor: descriptorToken,
+    request,
+    descriptor,
     attempt: g.attempt,
     shard: g.shard,
     runSecret: await sealTo(c.ephemeralKey, runSecretContext(run.run, claim), run.secret),
@@ -76,11 +78,7 @@ async function mapped<T, U>(of: Readonly<Record<string, T>>, to: (value: T, key:
 }
 
 /** Input → object of its dataset, or of what the run imports for it. */
-const datasetObjects = (
-  d: Descriptor,
-  step: DescriptorStep,
-  imports: ReturnType<typeof storedContent>["imports"],
-): Record<string, string> =>
+const datasetObjects = (d: Descriptor, step: DescriptorStep, imports: RunContent["imports"]): Record<string, string> =>
   Object.fromEntries(
     Object.entries(step.inputs).flatMap(([name, { dataset, imported }]) => {
       const digest = imported && imports[imported.input]?.object.digest;
@@ -99,20 +97,18 @@ type StoredInput = Omit<ClaimInput, "url"> & { stored: string };
 async function gather(tx: Tx, g: Granted, now: number) {
   const run = await findRun(tx, g.run);
   if (!run || run.secret === null || stateNow(run, now) !== "open") return undefined;
-  const { token } = await tx
-    .selectFrom("versions")
-    .select("token")
-    .where("digest", "=", run.version)
-    .executeTakeFirstOrThrow();
-  const d = parsedDescriptor(token);
+  const version = await versionOf(tx, run.version);
+  const { d } = version;
   const step = d.steps[g.step];
   if (!step) throw new LedgerError("CORRUPT", `version ${run.version}: step ${g.step} is missing`);
   const { size, root } = await currentHead(tx);
-  const content = storedContent(run.request);
+  const opening = await openingOf(tx, run.run);
+  const { content } = opening;
   const { head } = content;
   return {
     run: { ...run, secret: new Uint8Array(run.secret) },
-    descriptorToken: token,
+    request: await opening.part(g.step),
+    descriptor: await version.part([g.step, ...stepsBefore(step)]),
     d,
     step,
     content,

@@ -6,13 +6,13 @@ import { commit, type Descriptor } from "../../../protocol/messages";
 import type { RunContent } from "../../../protocol/opening";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
-import type { RunState, ShardState, Tables } from "../database/tables";
+import type { RunState, ShardState } from "../database/tables";
 import { fits } from "../store/types";
 import { pipelineRow } from "./authority";
 import { LOG } from "./graph";
 import { currentHead } from "./log";
-import { importObject, requireRun, stateNow, storedContent } from "./runs";
-import { parsedDescriptor, type VersionState, versionState } from "./versions";
+import { importObject, openingOf, openingText, RUN_FIELDS, type RunRow, requireRun, stateNow } from "./runs";
+import { type VersionState, versionOf, versionState } from "./versions";
 
 export interface VersionStatus {
   readonly digest: string;
@@ -79,7 +79,7 @@ export async function runsOf(ctx: Context, pipelineUid: string): Promise<RunStat
     await pipelineRow(tx, pipelineUid);
     const rows = await tx
       .selectFrom("runs")
-      .selectAll()
+      .select(RUN_FIELDS)
       .where("pipeline_uid", "=", pipelineUid)
       .orderBy("opened_at", "desc")
       .orderBy("run")
@@ -91,7 +91,7 @@ export async function runsOf(ctx: Context, pipelineUid: string): Promise<RunStat
   });
 }
 
-async function statusOf(tx: Tx, row: Tables["runs"], now: number): Promise<RunStatus> {
+async function statusOf(tx: Tx, row: RunRow, now: number): Promise<RunStatus> {
   const steps = await tx.selectFrom("run_steps").selectAll().where("run", "=", row.run).orderBy("step").execute();
   const shards = await tx.selectFrom("shards").selectAll().where("run", "=", row.run).orderBy("shard").execute();
   const failures = await tx
@@ -101,20 +101,25 @@ async function statusOf(tx: Tx, row: Tables["runs"], now: number): Promise<RunSt
     .where("outcome", "=", "failed")
     .orderBy("attempt")
     .execute();
+  const place = (step: string, shard: number): string => `${step}/${shard}`;
+  const known = new Map(shards.map((s) => [place(s.step, s.shard), s]));
+  const failed = new Map<string, ShardStatus["failures"]>();
+  for (const { step, shard, attempt, exit_class: exitClass } of failures) {
+    const at = place(step, shard);
+    failed.set(at, [...(failed.get(at) ?? []), { attempt, exitClass }]);
+  }
   const state = stateNow(row, now);
   const status: Record<string, StepStatus> = {};
   for (const { step, shards: count, skipped } of steps) {
     const list: ShardStatus[] = [];
     for (let shard = 0; shard < count; shard++) {
-      const found = shards.find((s) => s.step === step && s.shard === shard);
+      const found = known.get(place(step, shard));
       list.push({
         shard,
         state: found?.state ?? "waiting",
         attempt: found?.committed_attempt ?? found?.attempts ?? 0,
         attempts: found?.attempts ?? 0,
-        failures: failures
-          .filter((f) => f.step === step && f.shard === shard)
-          .map((f) => ({ attempt: f.attempt, exitClass: f.exit_class })),
+        failures: failed.get(place(step, shard)) ?? [],
       });
     }
     status[step] = { state: skipped === 1 ? "skipped" : stepState(list), shards: list };
@@ -156,7 +161,7 @@ export async function exportRun(ctx: Context, runId: string, pipelineUid: string
     const run = await requireRun(tx, runId, pipelineUid);
     const versions = await tx
       .selectFrom("versions")
-      .select(["digest", "token"])
+      .select("token")
       .where("pipeline_uid", "=", pipelineUid)
       .orderBy("sequence")
       .execute();
@@ -172,7 +177,9 @@ export async function exportRun(ctx: Context, runId: string, pipelineUid: string
       .orderBy("leaf")
       .execute();
     return {
-      run,
+      request: await openingText(tx, runId),
+      d: (await versionOf(tx, run.version)).d,
+      imports: (await openingOf(tx, runId)).content.imports,
       versions,
       revocations,
       ends,
@@ -180,22 +187,21 @@ export async function exportRun(ctx: Context, runId: string, pipelineUid: string
       entries: await allEntries(tx, pipelineUid),
     };
   });
-  const version = facts.versions.find((v) => v.digest === facts.run.version);
   const of = (outcome: "ok" | "failed") =>
     facts.ends.filter((e) => e.outcome === outcome).map(({ token, leaf }) => ({ commit: token, leaf }));
   return {
     descriptors: facts.versions.map((v) => v.token),
     revocations: facts.revocations.map((r) => r.token),
-    request: facts.run.request,
+    request: facts.request,
     commits: of("ok"),
     failures: of("failed"),
     entries: facts.entries,
     head: await ctx.signer.head(facts.head),
     objects: await objectUrls(
       ctx,
-      version && parsedDescriptor(version.token),
+      facts.d,
       facts.ends.map((e) => e.token),
-      storedContent(facts.run.request).imports,
+      facts.imports,
     ),
   };
 }
@@ -217,7 +223,7 @@ async function allEntries(tx: Tx, pipelineUid: string): Promise<RunLog["entries"
 /** Objects that are still there; what a sweep has deleted is left out. */
 async function objectUrls(
   ctx: Context,
-  d: Descriptor | undefined,
+  d: Descriptor,
   ends: string[],
   imports: RunContent["imports"],
 ): Promise<Record<string, string>> {
@@ -233,7 +239,7 @@ async function objectUrls(
       await add(objectName(c.run, `${c.step}.${output}`, c.shard, c.attempt), digest);
     }
   }
-  for (const { object, digest } of Object.values(d?.datasets ?? {})) await add(object, digest);
+  for (const { object, digest } of Object.values(d.datasets)) await add(object, digest);
   for (const { object } of Object.values(imports)) await add(importObject(object.digest), object.digest);
   return urls;
 }

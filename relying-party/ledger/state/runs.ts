@@ -10,6 +10,7 @@ import {
   runIdOf,
 } from "../../../protocol/opening";
 import { isSlot } from "../../../protocol/slots";
+import { splitTable, tableBehind } from "../../../protocol/table";
 import { type Context, RUN_REQUEST_SECONDS, SKEW_SECONDS } from "../context";
 import type { Tx } from "../database/open";
 import type { RunState, Tables } from "../database/tables";
@@ -17,8 +18,9 @@ import { LedgerError } from "../errors";
 import { fits } from "../store/types";
 import { pipelineRow, requireFresh, requireOperator, verifySelfSigned } from "./authority";
 import { importedInputs } from "./graph";
+import { Kept } from "./kept";
 import { append, logSize, rootAt } from "./log";
-import { parsedDescriptor, versionState } from "./versions";
+import { versionOf, versionState } from "./versions";
 
 /**
  * `POST /v1/runs`: a run request, a slot of a schedule, or a schedule alone, which opens its newest slot that is due.
@@ -108,8 +110,23 @@ export async function endRun(tx: Tx, run: string, state: RunState, now: number):
   return numUpdatedRows === 1n;
 }
 
-export const findRun = (tx: Tx, run: string) =>
-  tx.selectFrom("runs").selectAll().where("run", "=", run).executeTakeFirst();
+/** All but the text that opened it, which may be long: `openingOf`. */
+export const RUN_FIELDS = [
+  "runs.run",
+  "runs.pipeline_uid",
+  "runs.version",
+  "runs.state",
+  "runs.opened_at",
+  "runs.expires_at",
+  "runs.ended_at",
+  "runs.secret",
+  "runs.remaining",
+  "runs.swept",
+] as const;
+export type RunRow = Omit<Tables["runs"], "request">;
+
+export const findRun = (tx: Tx, run: string): Promise<RunRow | undefined> =>
+  tx.selectFrom("runs").select(RUN_FIELDS).where("run", "=", run).executeTakeFirst();
 
 /** A run of another pipeline is as unknown as one that does not exist. */
 export async function requireRun(tx: Tx, run: string, pipelineUid: string) {
@@ -125,7 +142,27 @@ export const stateNow = (run: Pick<Tables["runs"], "state" | "expires_at">, now:
   run.state === "open" && run.expires_at <= now ? "expired" : run.state;
 
 /** What opened a stored run. */
-export const storedContent = (text: string): RunContent => contentOf(peekOpening(text));
+export interface StoredOpening {
+  readonly content: RunContent;
+  /** Its text with the row of this step only, or its neighbours' when it has none. */
+  part(step: string): Promise<string>;
+}
+
+const openings = new Kept<StoredOpening>();
+
+export const openingOf = (tx: Tx, run: string): Promise<StoredOpening> =>
+  openings.of(run, async () => {
+    const text = await openingText(tx, run);
+    const opening = peekOpening(text);
+    const { signed } = splitTable(opening.token);
+    const table = await tableBehind(opening.token);
+    const slot = opening.kind === "slot" ? `|${opening.slot}` : "";
+    const part = async (step: string) => `${signed}${await table.some([step])}${slot}`;
+    return { text, value: { content: contentOf(opening), part } };
+  });
+
+export const openingText = async (tx: Tx, run: string): Promise<string> =>
+  (await tx.selectFrom("runs").select("request").where("run", "=", run).executeTakeFirstOrThrow()).request;
 
 interface OpenVersion {
   readonly version: string;
@@ -152,12 +189,12 @@ async function openVersion(tx: Tx, opening: Opening, now: number): Promise<OpenV
 async function requestedVersion(tx: Tx, { request }: Opening & { kind: "request" }) {
   const row = await tx
     .selectFrom("versions")
-    .selectAll()
+    .select(["digest", "closes_at", "revoked_at"])
     .where("digest", "=", request.descriptor)
     .where("pipeline_uid", "=", request.pipelineUid)
     .executeTakeFirst();
   if (!row) throw new LedgerError("NOT_FOUND", `run request: the pipeline has no version ${request.descriptor}`);
-  const d = parsedDescriptor(row.token);
+  const { d } = await versionOf(tx, row.digest);
   if (!d.runKeys.includes(request.runKey)) {
     throw new LedgerError("FORBIDDEN", "run request: not signed by a run key of its version");
   }
@@ -171,12 +208,12 @@ async function scheduledVersion(tx: Tx, opening: Opening & { kind: "slot" }, pip
   }
   const row = await tx
     .selectFrom("versions")
-    .selectAll()
+    .select(["digest", "closes_at", "revoked_at"])
     .where("pipeline_uid", "=", schedule.pipelineUid)
     .orderBy("sequence", "desc")
     .limit(1)
     .executeTakeFirstOrThrow();
-  const d = parsedDescriptor(row.token);
+  const { d } = await versionOf(tx, row.digest);
   const listed = d.schedules && Object.hasOwn(d.schedules, schedule.name) ? d.schedules[schedule.name] : undefined;
   if (listed !== jwsDigest(token)) {
     throw new LedgerError(

@@ -5,7 +5,7 @@ import type { Context } from "../context";
 import type { Tx } from "../database/open";
 import { append } from "./log";
 import { PURGE } from "./revocations";
-import { parsedDescriptor, settleVersion } from "./versions";
+import { settleVersion, versionOf } from "./versions";
 
 /** Runs handled per transaction. */
 const BATCH = 100;
@@ -58,8 +58,7 @@ async function eraseObjects(ctx: Context): Promise<number> {
   const due = await ctx.db.read((tx) =>
     tx
       .selectFrom("runs")
-      .innerJoin("versions", "versions.digest", "runs.version")
-      .select(["runs.run", "runs.swept", "versions.token"])
+      .select(["runs.run", "runs.swept", "runs.version"])
       .where("runs.secret", "is", null)
       .where((e) =>
         e.or([e("runs.swept", "=", PURGE), e.and([e("runs.swept", "=", 0), e("runs.expires_at", "<=", ctx.now())])]),
@@ -67,8 +66,8 @@ async function eraseObjects(ctx: Context): Promise<number> {
       .limit(BATCH)
       .execute(),
   );
-  for (const { run, swept, token } of due) {
-    const keep = swept === PURGE ? new Set<string>() : await ctx.db.read((tx) => releasedObjects(tx, run, token));
+  for (const { run, swept, version } of due) {
+    const keep = swept === PURGE ? new Set<string>() : await ctx.db.read((tx) => releasedObjects(tx, run, version));
     await ctx.store.deleteRun(run, keep);
     await ctx.db.write((tx) => tx.updateTable("runs").set({ swept: 1 }).where("run", "=", run).execute());
   }
@@ -76,9 +75,9 @@ async function eraseObjects(ctx: Context): Promise<number> {
 }
 
 /** Released outputs stay readable after the secret is gone: their keys were wrapped for the recipients. */
-async function releasedObjects(tx: Tx, run: string, token: string): Promise<Set<string>> {
+async function releasedObjects(tx: Tx, run: string, version: string): Promise<Set<string>> {
   const keep = new Set<string>();
-  for (const { from } of Object.values(parsedDescriptor(token).releases)) {
+  for (const { from } of Object.values((await versionOf(tx, version)).d.releases)) {
     const shards = await tx
       .selectFrom("shards")
       .select(["shard", "committed_attempt"])

@@ -1,8 +1,10 @@
 /** Versions of a pipeline: registered descriptors, their state, and what happens to their runs when they end. */
-import { jwsDigest, peekJws } from "../../../protocol/jws";
+import { peekJws } from "../../../protocol/jws";
 import { type Descriptor, descriptor } from "../../../protocol/messages";
+import { splitTable, tableBehind } from "../../../protocol/table";
 import type { Tx } from "../database/open";
 import type { Tables } from "../database/tables";
+import { Kept } from "./kept";
 import { append } from "./log";
 
 export type VersionState = "open" | "draining" | "closed" | "revoked";
@@ -38,20 +40,24 @@ export async function settleVersion(tx: Tx, version: string, pipelineUid: string
   await tx.updateTable("versions").set({ settled: 1 }).where("digest", "=", version).execute();
 }
 
-/** Parsed descriptors by digest: verified when they were registered, and their text never changes. */
-const parsed = new Map<string, Descriptor>();
-const MAX_PARSED = 64;
-
-export function parsedDescriptor(token: string): Descriptor {
-  const digest = jwsDigest(token);
-  let value = parsed.get(digest);
-  if (value) parsed.delete(digest);
-  else value = peekJws("sealflow-descriptor+jwt", token, descriptor);
-  // Last used goes last, so the first is the one to drop.
-  parsed.set(digest, value);
-  if (parsed.size > MAX_PARSED) {
-    const [oldest] = parsed.keys();
-    if (oldest !== undefined) parsed.delete(oldest);
-  }
-  return value;
+export interface Version {
+  readonly d: Descriptor;
+  /** Its text with the rows of these steps only. */
+  part(steps: Iterable<string>): Promise<string>;
 }
+
+const versions = new Kept<Version>();
+
+/** @param digest of a registered version. */
+export const versionOf = (tx: Tx, digest: string): Promise<Version> =>
+  versions.of(digest, async () => {
+    const { token: text } = await tx
+      .selectFrom("versions")
+      .select("token")
+      .where("digest", "=", digest)
+      .executeTakeFirstOrThrow();
+    const { signed } = splitTable(text);
+    const table = await tableBehind(text);
+    const part = async (steps: Iterable<string>) => `${signed}${await table.some(steps)}`;
+    return { text, value: { d: peekJws("sealflow-descriptor+jwt", text, descriptor), part } };
+  });

@@ -33,6 +33,7 @@ import {
   subjectName,
 } from "../../../protocol/messages";
 import { parseEdgeName } from "../../../protocol/names";
+import { contentOf, peekOpening } from "../../../protocol/opening";
 import { sealBytes } from "../../../protocol/stream";
 import { bytes, DATASET, hex, makeVersion, makeWorld, STEPS, type World } from "./pipeline";
 
@@ -210,7 +211,7 @@ class Maker {
   readonly failures: { commit: string; leaf: number }[] = [];
   private readonly committed = new Map<string, string>();
   private readonly runSecret: Uint8Array;
-  private readonly parameters: Record<string, string>;
+  private readonly parameters: Readonly<Record<string, string>>;
 
   constructor(
     private readonly world: World,
@@ -220,8 +221,7 @@ class Maker {
     private readonly bend: Bend,
   ) {
     this.runSecret = bytes(`${request.run} secret`);
-    const payload = Buffer.from(request.token.split(".")[1] ?? "", "base64url").toString();
-    this.parameters = JSON.parse(payload).parameters;
+    this.parameters = contentOf(peekOpening(request.token)).parameters;
   }
 
   async attempt(step: string, shard: number, attempt: number, outcome: "ok" | "failed"): Promise<void> {

@@ -3,6 +3,7 @@ import { rawPublic } from "../../../protocol/crypto";
 import { sealTo } from "../../../protocol/jwe";
 import { jwsDigest, peekJws, signJws } from "../../../protocol/jws";
 import { type Claim, type ClaimGo, claimAnswer, descriptor, head, runSecretContext } from "../../../protocol/messages";
+import { splitTable, Table, tableBehind } from "../../../protocol/table";
 import { answerWith, forgeClaims, signAsLedger } from "../support/operator";
 import type { Attack, World } from "../types";
 
@@ -55,6 +56,20 @@ export const forgedAnswers: Attack = {
           stranger,
         ),
       }),
+      "the version without its rows": (go) => ({ ...go, descriptor: splitTable(go.descriptor).signed }),
+      "the neighbour's rows behind the version": async (go) => ({
+        ...go,
+        descriptor: `${splitTable(go.descriptor).signed}${(await tableBehind(neighbour.token)).all()}`,
+      }),
+      "a producer's row with the attacker's key": async (go) => {
+        const { consumer } = world.target;
+        const rows = Object.entries(world.descriptor.steps).map(([name, step]) => [
+          name,
+          name === consumer ? step : { ...step, publicKey: rawPublic(stranger) },
+        ]);
+        const table = await Table.of(Object.fromEntries(rows));
+        return { ...go, descriptor: `${splitTable(go.descriptor).signed}${table.all()}` };
+      },
       "a head of another log": async (go) => ({
         ...go,
         head: await signAsLedger(world, "sealflow-head+jwt", {
