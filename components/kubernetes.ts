@@ -11,7 +11,7 @@ export { GuestImagePolicy } from "./platform/peer-pods";
 export { clusterProvider } from "./platform/provider";
 export { workloadProvider } from "./platform/workload-provider";
 export { type PlacementArgs, ServiceMode } from "./relying-party/placement";
-export { RunLedger, type RunLedgerArgs } from "./relying-party/run-ledger";
+export { type LedgerIdentity, RunLedger, type RunLedgerArgs } from "./relying-party/run-ledger";
 export { Trustee, type TrusteeArgs } from "./relying-party/trustee";
 export { ClusterPart, type CocoRuntimeArgs, RuntimeInstall } from "./runtime/args";
 export { CocoRuntime } from "./runtime/coco-runtime";

@@ -1,12 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
-import { LEDGER_PORT, ledgerService } from "../../policy/services";
+import { LEDGER_PORT, type LedgerIdentity, ledgerService, STORE_CREDENTIALS } from "../../policy/services";
 import { LedgerKeys } from "../../resources/ledger-keys";
 import type { RelyingPartyReference } from "../../resources/relying-party-reference";
 import type { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
+import type { StorageOutputs } from "../storage/encrypted-storage";
 import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import type { RelyingPartyOutputs } from "./relying-party";
+
+export type { LedgerIdentity };
 
 export interface RunLedgerArgs extends PlacementArgs {
   /** Name by which guests reach it; a host of the certificate. */
@@ -21,6 +24,15 @@ export interface RunLedgerArgs extends PlacementArgs {
   database?: pulumi.Input<string>;
   /** Claim of a volume that every replica writes (ReadWriteMany), in its namespace. @default a folder of the pod */
   objectsClaim?: string;
+  /** Where objects are instead: a bucket or container, with its URL. @default objectsClaim */
+  storage?: StorageOutputs;
+  /** How it signs in there: the ARN of its role on EKS, or the client id of its managed identity on AKS. @default none */
+  identity?: LedgerIdentity;
+  /**
+   * For other S3 endpoints: the text of a shared credentials file of AWS, with the profile `default`; a secret.
+   * @default none
+   */
+  storeCredentials?: pulumi.Input<string>;
   /** @default 2 in production, 1 in development */
   replicas?: number;
   /** @default "ledger" */
@@ -54,12 +66,16 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       secret: "ledger-secrets",
       publicUrl: this.ledgerUrl,
       ...(args.objectsClaim === undefined ? {} : { objectsClaim: args.objectsClaim }),
+      ...(args.identity === undefined ? {} : { identity: args.identity }),
+      ...(args.storeCredentials === undefined ? {} : { storeCredentials: true }),
     };
-    const { image } = args;
-    const objects =
-      typeof image === "string"
-        ? ledgerService({ ...settings, image })
-        : pulumi.output(image).apply((known) => ledgerService({ ...settings, image: known }));
+    const { image, storage: { url } = {} } = args;
+    const complete = (pinned: string, storeUrl: string | undefined) =>
+      ledgerService({ ...settings, image: pinned, ...(storeUrl === undefined ? {} : { storeUrl }) });
+    const known = typeof image === "string" && (url === undefined || typeof url === "string");
+    const objects = known
+      ? complete(image, url)
+      : pulumi.all([image, url]).apply(([pinned, storeUrl]) => complete(pinned, storeUrl));
     const keys = new LedgerKeys(`${name}-keys`, childOf(this));
     const base: ServiceScope = { name, parent: this, provider: args.provider };
     const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace, args.acknowledgeSameCluster)] };
@@ -73,6 +89,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
         "ledger.key": keys.seed,
         "object-url.key": keys.urlSeed,
         "database-url": pulumi.secret(args.database ?? ""),
+        ...(args.storeCredentials === undefined ? {} : { [STORE_CREDENTIALS]: pulumi.secret(args.storeCredentials) }),
       },
     );
     createService(scope, objects, [secret]);

@@ -6,6 +6,8 @@ export interface StorageOutputs {
   /** `fs`, `s3` or `azure-blob`. */
   readonly kind: string;
   readonly retentionSeconds: number;
+  /** For the ledger's setting (RunLedger's `storage`); undefined: the ledger's own folder. */
+  readonly url?: pulumi.Input<string> | undefined;
 }
 
 export interface EncryptedStorageArgs {

@@ -1,4 +1,11 @@
-export { LEDGER_PORT, LEDGER_SECRETS, type LedgerServiceArgs, ledgerService } from "./ledger";
+export {
+  LEDGER_PORT,
+  LEDGER_SECRETS,
+  type LedgerIdentity,
+  type LedgerServiceArgs,
+  ledgerService,
+  STORE_CREDENTIALS,
+} from "./ledger";
 export { PARTS_OF_SERVICE, type PartOfService } from "./service";
 export {
   DATABASE_SECRETS,

@@ -1,12 +1,19 @@
 /** The run ledger as a service. Replicas share PostgreSQL and keys; objects lie where all of them reach. */
 import { PolicyError } from "../errors";
-import { type PartOfService, secretVolume, serviceObjects } from "./service";
+import { type PartOfService, type ServiceIdentity, secretVolume, serviceObjects } from "./service";
 
 export const LEDGER_PORT = 8443;
 const SECRETS = "/run/ledger/secrets";
+const OBJECTS = "/var/lib/ledger/objects";
 export const LEDGER_SECRETS = ["tls.key", "tls.crt", "ledger.key", "object-url.key", "database-url"] as const;
 /** Entry of the image that ServiceImage makes. */
 const ENTRY = ["/sealflow/lib/ld.so", "--library-path", "/sealflow/lib", "/sealflow/bin/node", "/sealflow/ledger.js"];
+
+/** Key of the Secret with credentials for a store that gives none to identities: a shared credentials file of AWS. */
+export const STORE_CREDENTIALS = "store-credentials";
+
+/** How the ledger signs in to its store: the ARN of a role on EKS, or the client id of a managed identity on AKS. */
+export type LedgerIdentity = { readonly awsRoleArn: string } | { readonly azureClientId: string };
 
 export interface LedgerServiceArgs {
   readonly name: string;
@@ -21,21 +28,18 @@ export interface LedgerServiceArgs {
   readonly publicUrl: string;
   /** Claim of a volume for objects that every replica may write (ReadWriteMany). */
   readonly objectsClaim?: string;
+  /** Object store instead, as the ledger takes it: `s3://…` or `https://<account>.blob…`. */
+  readonly storeUrl?: string;
+  readonly identity?: LedgerIdentity;
+  /** Whether the Secret has STORE_CREDENTIALS. */
+  readonly storeCredentials?: boolean;
 }
 
 /** @throws PolicyError SERVICE with every problem. */
 export function ledgerService(args: LedgerServiceArgs): Readonly<Record<PartOfService, object>> {
-  const { name, namespace, image, replicas, production, secret, publicUrl, objectsClaim } = args;
-  const problems = [
-    ...(/^\S+@sha256:[0-9a-f]{64}$/.test(image) ? [] : [`image "${image}" is not pinned by digest; give …@sha256:…`]),
-    ...(production && replicas < 2 ? [`replicas is ${replicas}; production needs 2 and more`] : []),
-    ...(/^https:\/\/[^\s/]+$/.test(publicUrl) ? [] : [`publicUrl "${publicUrl}" is not https://host[:port]`]),
-    ...(objectsClaim === undefined && replicas > 1
-      ? ["objectsClaim: replicas need a volume that all of them write (ReadWriteMany); give its claim"]
-      : []),
-  ];
+  const { name, namespace, image, replicas, secret, publicUrl, storeUrl, identity, storeCredentials = false } = args;
+  const problems = problemsOf(args);
   if (problems.length > 0) throw new PolicyError("SERVICE", `RunLedger "${name}": ${problems.join("; ")}`);
-  const objects = "/var/lib/ledger/objects";
   return serviceObjects({
     name,
     namespace,
@@ -46,17 +50,63 @@ export function ledgerService(args: LedgerServiceArgs): Readonly<Record<PartOfSe
     env: [
       { name: "SEALFLOW_LEDGER_SECRETS", value: SECRETS },
       { name: "SEALFLOW_LEDGER_STATE", value: "/run/ledger/state" },
-      { name: "SEALFLOW_LEDGER_OBJECTS", value: objects },
+      storeUrl === undefined
+        ? { name: "SEALFLOW_LEDGER_OBJECTS", value: OBJECTS }
+        : { name: "SEALFLOW_LEDGER_STORE", value: storeUrl },
       { name: "SEALFLOW_LEDGER_URL", value: publicUrl },
       { name: "SEALFLOW_LEDGER_PORT", value: String(LEDGER_PORT) },
+      ...(storeCredentials ? [{ name: "AWS_SHARED_CREDENTIALS_FILE", value: `${SECRETS}/${STORE_CREDENTIALS}` }] : []),
     ],
     probes: { live: "/healthz", ready: "/readyz" },
-    files: [{ path: SECRETS, volume: secretVolume(secret, LEDGER_SECRETS) }],
+    files: [
+      {
+        path: SECRETS,
+        volume: secretVolume(secret, [...LEDGER_SECRETS, ...(storeCredentials ? [STORE_CREDENTIALS] : [])]),
+      },
+    ],
     scratch: ["/run/ledger/state", "/tmp"],
-    ...(objectsClaim === undefined
-      ? { writable: [{ path: objects, volume: { emptyDir: { sizeLimit: "10Gi" } } }] }
-      : { writable: [{ path: objects, volume: { persistentVolumeClaim: { claimName: objectsClaim } } }] }),
+    ...(storeUrl === undefined ? { writable: [{ path: OBJECTS, volume: volumeOf(args) }] } : {}),
+    ...(identity === undefined ? {} : { identity: identityOf(identity) }),
     resources: { cpu: "250m", memory: "512Mi" },
-    config: { publicUrl },
+    config: { publicUrl, ...(storeUrl === undefined ? {} : { storeUrl }) },
   });
 }
+
+function problemsOf(args: LedgerServiceArgs): string[] {
+  const { image, replicas, production, publicUrl, objectsClaim, storeUrl, identity, storeCredentials = false } = args;
+  const elsewhere = storeUrl !== undefined;
+  return [
+    ...(/^\S+@sha256:[0-9a-f]{64}$/.test(image) ? [] : [`image "${image}" is not pinned by digest; give …@sha256:…`]),
+    ...(production && replicas < 2 ? [`replicas is ${replicas}; production needs 2 and more`] : []),
+    ...(/^https:\/\/[^\s/]+$/.test(publicUrl) ? [] : [`publicUrl "${publicUrl}" is not https://host[:port]`]),
+    ...(objectsClaim === undefined && replicas > 1 && !elsewhere
+      ? [
+          "objectsClaim: replicas need a volume that all of them write (ReadWriteMany), or a storage with a URL; give one",
+        ]
+      : []),
+    ...(elsewhere && objectsClaim !== undefined ? ["objectsClaim: objects go to the storage; remove it"] : []),
+    ...(!elsewhere && (identity !== undefined || storeCredentials)
+      ? ["identity, storeCredentials: are for a storage with a URL; remove them, or give the storage"]
+      : []),
+    ...(elsewhere && identity === undefined && !storeCredentials
+      ? ["identity: missing. The ledger signs in to its storage with a role, a managed identity, or storeCredentials"]
+      : []),
+    ...(identity !== undefined && storeCredentials
+      ? ["storeCredentials: the identity signs in already; remove one"]
+      : []),
+  ];
+}
+
+const volumeOf = ({ objectsClaim }: LedgerServiceArgs): object =>
+  objectsClaim === undefined
+    ? { emptyDir: { sizeLimit: "10Gi" } }
+    : { persistentVolumeClaim: { claimName: objectsClaim } };
+
+/** Annotations and label as documented for EKS (IAM roles for service accounts) and AKS (workload identity). */
+const identityOf = (identity: LedgerIdentity): ServiceIdentity =>
+  "awsRoleArn" in identity
+    ? { annotations: { "eks.amazonaws.com/role-arn": identity.awsRoleArn } }
+    : {
+        annotations: { "azure.workload.identity/client-id": identity.azureClientId },
+        labels: { "azure.workload.identity/use": "true" },
+      };

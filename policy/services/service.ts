@@ -24,8 +24,18 @@ export interface ServiceSpec {
   readonly writable?: readonly { readonly path: string; readonly volume: object }[];
   readonly initContainers?: readonly InitContainer[];
   readonly resources: { readonly cpu: string; readonly memory: string };
+  /** By which its pods sign in to a cloud. Default: none. */
+  readonly identity?: ServiceIdentity;
   /** Changes roll the pods: digests of configuration, never of secrets' content. */
   readonly config: unknown;
+}
+
+/** What the webhooks of AKS and EKS look for; they give the pods a short-lived token, and the API server's stays out. */
+export interface ServiceIdentity {
+  /** Of the service account. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Of pods. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface InitContainer {
@@ -53,7 +63,10 @@ export function serviceObjects(spec: ServiceSpec): Readonly<Record<PartOfService
   const selector = { matchLabels: { "app.kubernetes.io/name": name } };
   const metadata = { name, namespace, labels };
   return {
-    account: { metadata, automountServiceAccountToken: false },
+    account: {
+      metadata: { ...metadata, ...(spec.identity ? { annotations: spec.identity.annotations } : {}) },
+      automountServiceAccountToken: false,
+    },
     deployment: {
       metadata,
       spec: {
@@ -62,7 +75,10 @@ export function serviceObjects(spec: ServiceSpec): Readonly<Record<PartOfService
         // One more before one fewer: never less than all of them.
         strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
         template: {
-          metadata: { labels, annotations: { "sealflow.config": installDigest(spec.config) } },
+          metadata: {
+            labels: { ...labels, ...spec.identity?.labels },
+            annotations: { "sealflow.config": installDigest(spec.config) },
+          },
           spec: podSpec(spec, selector),
         },
       },

@@ -36,7 +36,7 @@ export interface LedgerOptions {
    */
   readonly postgresUrl?: string;
   /**
-   * URL of the object store (`s3://…`, see store/open.ts). Default: the embedded one, files in `objectsDir`.
+   * URL of the object store (`s3://…` or `https://<account>.blob…`, see store/open.ts). Default: the embedded one, files in `objectsDir`.
    * Processes that share a database share it too.
    */
   readonly storeUrl?: string;

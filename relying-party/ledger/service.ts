@@ -20,7 +20,7 @@ export interface LedgerService {
   close(): Promise<void>;
 }
 
-/** @param env SEALFLOW_LEDGER_SECRETS, _STATE, _OBJECTS, _URL, _PORT. @throws LedgerError CORRUPT, naming what is missing. */
+/** @param env SEALFLOW_LEDGER_SECRETS, _STATE, _OBJECTS or _STORE, _URL, _PORT. @throws LedgerError CORRUPT, naming what is missing. */
 export async function startLedgerService(
   env: Readonly<Record<string, string | undefined>>,
   log: (line: string) => void,
@@ -59,6 +59,7 @@ export async function startLedgerService(
     log,
     ...(postgresUrl ? { postgresUrl } : {}),
     ...(env.SEALFLOW_LEDGER_OBJECTS ? { objectsDir: env.SEALFLOW_LEDGER_OBJECTS } : {}),
+    ...(env.SEALFLOW_LEDGER_STORE ? { storeUrl: env.SEALFLOW_LEDGER_STORE } : {}),
   });
   const identity = () => ({ cert: need("tls.crt"), key: need("tls.key"), minVersion: "TLSv1.2" as const });
   let current = identity();

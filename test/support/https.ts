@@ -13,7 +13,8 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-async function certificates(names: readonly string[]) {
+/** A CA and a leaf below it, for 127.0.0.1 and these DNS names. */
+export async function certificates(names: readonly string[]) {
   const validity = { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + DAY) };
   const caKeys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const ca = await x509.X509CertificateGenerator.createSelfSigned({

@@ -1,5 +1,6 @@
 /** What the ledger asks of an object store. It holds ciphertext only, and nothing it says about content is believed. */
 import type { ObjectParts } from "../../../protocol/messages";
+import { LedgerError } from "../errors";
 
 export interface StoredObject {
   /** SHA-256, lower-case hex. */
@@ -36,3 +37,16 @@ export const OBJECT_NAME = /^(?:runs\/[0-9a-f]{64}\/[0-9a-f]{64}|datasets\/[0-9a
 /** Whether the bytes that are there may be the ones wanted. A digest that is not known contradicts nothing. */
 export const fits = (found: FoundObject, wanted: StoredObject): boolean =>
   found.size === wanted.size && (found.digest ?? wanted.digest) === wanted.digest;
+
+/** @throws LedgerError OBJECT_UNKNOWN */
+export function checkedName(name: string): string {
+  if (!OBJECT_NAME.test(name)) throw new LedgerError("OBJECT_UNKNOWN", `object ${name.slice(0, 200)}: not a name`);
+  return name;
+}
+
+/** Requests to a store at one time. */
+const AT_ONCE = 8;
+
+export async function inBatches<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < items.length; i += AT_ONCE) await Promise.all(items.slice(i, i + AT_ONCE).map(work));
+}

@@ -144,4 +144,79 @@ describe("RunLedger", () => {
     };
     expect(() => new RunLedger("l", args)).toThrow(/ReadWriteMany/);
   });
+
+  const args = () => ({
+    host: "l.example",
+    image: `l${DIGEST}`,
+    kbsUrl: "https://k",
+    certificate: new Trustee("t", TRUSTEE).certificate,
+    database: "postgres://l:p@d/l",
+  });
+  const BLOB = {
+    kind: "azure-blob",
+    retentionSeconds: 60,
+    url: pulumi.output("https://a.blob.core.windows.net/objects"),
+  };
+  const found = (ledger: string, kind: string) =>
+    registered.filter(({ type, name }) => type.endsWith(kind) && name.startsWith(`${ledger}-`));
+
+  it("signs in to its container by the managed identity of its service account; replicas need no volume", async () => {
+    new RunLedger("blob", { ...args(), storage: BLOB, identity: { azureClientId: "client" } });
+    await settled();
+    const [account] = found("blob", "ServiceAccount");
+    expect(account?.inputs).toMatchObject({
+      metadata: { annotations: { "azure.workload.identity/client-id": "client" } },
+    });
+    const text = JSON.stringify(found("blob", "Deployment"));
+    expect(text).toContain('"azure.workload.identity/use":"true"');
+    expect(text).toContain('{"name":"SEALFLOW_LEDGER_STORE","value":"https://a.blob.core.windows.net/objects"}');
+    expect(text).not.toMatch(/SEALFLOW_LEDGER_OBJECTS|persistentVolumeClaim/);
+  });
+
+  it("signs in to its bucket by the role of its service account", async () => {
+    const storage = { kind: "s3", retentionSeconds: 60, url: "s3://sealed?region=us-east-2" };
+    new RunLedger("bucket", { ...args(), storage, identity: { awsRoleArn: "arn:aws:iam::1:role/ledger" } });
+    await settled();
+    expect(JSON.stringify(found("bucket", "ServiceAccount"))).toContain(
+      '"eks.amazonaws.com/role-arn":"arn:aws:iam::1:role/ledger"',
+    );
+  });
+
+  it("credentials of another S3 endpoint are in its Secret, and in nothing else", async () => {
+    const storage = { kind: "s3", retentionSeconds: 60, url: "s3://sealed?endpoint=https://s3.example.org" };
+    new RunLedger("other", {
+      ...args(),
+      storage,
+      storeCredentials: "[default]\naws_secret_access_key = PASSWORD-MARKER\n",
+    });
+    await settled();
+    expect(JSON.stringify(found("other", "core/v1:Secret"))).toContain("PASSWORD-MARKER");
+    const open = registered.filter(({ type }) => !type.endsWith("core/v1:Secret"));
+    expect(JSON.stringify(open)).not.toContain("PASSWORD-MARKER");
+    expect(JSON.stringify(open)).toContain("/run/ledger/secrets/store-credentials");
+  });
+
+  it.each([
+    [
+      "a storage without a way to sign in",
+      { storage: { ...BLOB, url: "https://a.blob.core.windows.net/o" } },
+      /identity: missing/,
+    ],
+    [
+      "an identity without a storage",
+      { objectsClaim: "o", identity: { azureClientId: "c" } },
+      /for a storage with a URL/,
+    ],
+    [
+      "a volume beside a storage",
+      {
+        storage: { ...BLOB, url: "https://a.blob.core.windows.net/o" },
+        objectsClaim: "o",
+        identity: { azureClientId: "c" },
+      },
+      /objectsClaim: objects go to the storage/,
+    ],
+  ])("%s is refused", (_title, more, message) => {
+    expect(() => new RunLedger("l", { ...args(), ...more })).toThrow(message);
+  });
 });

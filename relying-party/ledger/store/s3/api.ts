@@ -1,6 +1,6 @@
-/** Requests of the S3 API, signed with SigV4. Answers of the store are nobody's word; errors hold its code only. */
+/** Requests of the S3 API, signed with SigV4. */
 import type { AwsClient } from "aws4fetch";
-import { LedgerError } from "../../errors";
+import { CALL_MS, callStore } from "../call";
 import { xmlAll, xmlText } from "../xml";
 import type { S3Credentials } from "./credentials";
 
@@ -19,8 +19,6 @@ type Query = Readonly<Record<string, string>>;
 
 /** The longest that SigV4 allows, seconds. */
 const MAX_EXPIRY = 7 * 24 * 3600;
-const CALL_MS = 60_000;
-const PAUSES = [200, 1000, 3000];
 
 export class S3Api {
   constructor(private readonly place: S3Place) {}
@@ -38,31 +36,13 @@ export class S3Api {
    * @param accept statuses besides 2xx that are an answer.
    * @throws LedgerError BUSY when the store does not answer, STORE_REFUSED when it says no.
    */
-  async call(
-    method: string,
-    name: string,
-    query: Query,
-    body?: string,
-    accept: readonly number[] = [],
-  ): Promise<Response> {
-    const what = `object store: ${method} ${name || "bucket"}`;
-    for (let n = 0; ; n++) {
-      const pause = PAUSES[n];
-      try {
-        const answer = await this.#once(method, name, query, body);
-        if (answer.ok || accept.includes(answer.status)) return answer;
-        const code = method === "HEAD" ? undefined : xmlText(await answer.text(), "Code");
-        const said = `${what}: answered ${answer.status}${code === undefined ? "" : ` ${code.slice(0, 60)}`}`;
-        if (answer.status < 500 && answer.status !== 429) throw new LedgerError("STORE_REFUSED", said);
-        if (pause === undefined) throw new LedgerError("BUSY", said);
-      } catch (error) {
-        if (error instanceof LedgerError) throw error;
-        const { cause, name: kind } = error as Error;
-        const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? kind;
-        if (pause === undefined) throw new LedgerError("BUSY", `${what}: cannot be reached (${why})`, { cause: error });
-      }
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
+  call(method: string, name: string, query: Query, body?: string, accept: readonly number[] = []): Promise<Response> {
+    return callStore({
+      what: `${method} ${name || "bucket"}`,
+      once: () => this.#once(method, name, query, body),
+      accept,
+      codeOf: async (answer) => (method === "HEAD" ? undefined : xmlText(await answer.text(), "Code")),
+    });
   }
 
   /** Names below a prefix. */

@@ -6,6 +6,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { LedgerError } from "../../errors";
+import { noCredentials } from "../call";
 import { xmlText } from "../xml";
 
 export interface S3Credentials {
@@ -24,7 +26,7 @@ const CONTAINER_HOST = "http://169.254.170.2";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Gives credentials that still hold for a while. @throws Error naming every place that was looked at. */
+/** Gives credentials that still hold for a while. @throws LedgerError naming every place that was looked at. */
 export function s3Credentials(region: string, env: Env = process.env, home = homedir()): () => Promise<S3Credentials> {
   let held: Promise<S3Credentials> | undefined;
   let until = 0;
@@ -54,7 +56,8 @@ async function find(region: string, env: Env, home: string): Promise<S3Credentia
     fromFile(env, home) ??
     (await fromInstance(env));
   if (found) return found;
-  throw new Error(
+  throw new LedgerError(
+    "STORE_REFUSED",
     "object store: no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_WEB_IDENTITY_TOKEN_FILE and " +
       "AWS_ROLE_ARN, AWS_SHARED_CREDENTIALS_FILE, or run with a container or instance role",
   );
@@ -79,8 +82,7 @@ async function fromWebIdentity(region: string, env: Env): Promise<S3Credentials 
   });
   const answer = await fetch(url, { method: "POST", body, signal: AbortSignal.timeout(CALL_MS) });
   const text = await answer.text();
-  if (!answer.ok)
-    throw new Error(`object store: ${role} by web identity: ${answer.status} ${xmlText(text, "Code") ?? ""}`);
+  if (!answer.ok) throw noCredentials(answer.status, `${role} by web identity: ${xmlText(text, "Code") ?? ""}`);
   return complete("web identity", {
     AccessKeyId: xmlText(text, "AccessKeyId"),
     SecretAccessKey: xmlText(text, "SecretAccessKey"),
@@ -99,7 +101,7 @@ async function fromContainer(env: Env): Promise<S3Credentials | undefined> {
     headers: token ? { authorization: token } : {},
     signal: AbortSignal.timeout(CALL_MS),
   });
-  if (!answer.ok) throw new Error(`object store: credentials of the container: ${answer.status}`);
+  if (!answer.ok) throw noCredentials(answer.status, "credentials of the container");
   return complete("container", (await answer.json()) as Answered);
 }
 
@@ -148,7 +150,7 @@ interface Answered {
 
 function complete(from: string, { AccessKeyId, SecretAccessKey, Token, Expiration }: Answered): S3Credentials {
   const expiresAt = Date.parse(Expiration ?? "");
-  if (!AccessKeyId || !SecretAccessKey) throw new Error(`object store: the ${from} gave no credentials`);
+  if (!AccessKeyId || !SecretAccessKey) throw noCredentials(200, `${from}: no credentials in the answer`);
   return {
     accessKeyId: AccessKeyId,
     secretAccessKey: SecretAccessKey,

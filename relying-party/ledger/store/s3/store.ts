@@ -8,7 +8,7 @@ import type { ObjectParts } from "../../../../protocol/messages";
 import type { Database } from "../../database/open";
 import { LedgerError } from "../../errors";
 import { bytesOfPart, partCount, partSizeOf } from "../part-size";
-import { type FoundObject, OBJECT_NAME, type ObjectStore } from "../types";
+import { checkedName, type FoundObject, inBatches, OBJECT_NAME, type ObjectStore } from "../types";
 import { VerifiedObjects } from "../verified";
 import { xmlAll, xmlText } from "../xml";
 import { S3Api, type S3Place } from "./api";
@@ -25,9 +25,6 @@ interface Part {
   readonly etag: string;
 }
 
-/** Deletions at one time. */
-const AT_ONCE = 8;
-
 export class S3Store implements ObjectStore {
   readonly #api: S3Api;
   readonly #verified: VerifiedObjects;
@@ -38,14 +35,14 @@ export class S3Store implements ObjectStore {
   }
 
   url(operation: "put" | "get", name: string, until: number): Promise<string> {
-    return this.#api.presigned(operation === "put" ? "PUT" : "GET", checked(name), {}, until);
+    return this.#api.presigned(operation === "put" ? "PUT" : "GET", checkedName(name), {}, until);
   }
 
   async parts(name: string, size: number, until: number): Promise<ObjectParts> {
     const partSize = partSizeOf(size, this.options.partBytes);
     const count = partCount(size, partSize);
     if (count === 1) return { partSize, from: 0, urls: [await this.url("put", name, until)] };
-    const { uploadId, there } = await this.#upload(checked(name));
+    const { uploadId, there } = await this.#upload(checkedName(name));
     const have = there.filter((p) => p.size === bytesOfPart(size, partSize, p.number - 1)).map((p) => p.number);
     let from = 0;
     while (have.includes(from + 1)) from++;
@@ -57,7 +54,7 @@ export class S3Store implements ObjectStore {
   }
 
   async settle(name: string, size: number): Promise<void> {
-    const uploadId = await this.#uploadOf(checked(name));
+    const uploadId = await this.#uploadOf(checkedName(name));
     if (uploadId === undefined) return;
     const parts = await this.#listed(name, uploadId);
     if (!parts) return this.#forgetUpload(name, uploadId);
@@ -82,7 +79,7 @@ export class S3Store implements ObjectStore {
   }
 
   async stat(name: string): Promise<FoundObject | undefined> {
-    const answer = await this.#api.call("HEAD", checked(name), {}, undefined, [404]);
+    const answer = await this.#api.call("HEAD", checkedName(name), {}, undefined, [404]);
     if (answer.status === 404) return undefined;
     const size = Number(answer.headers.get("content-length"));
     return this.#verified.find(name, size, async () => {
@@ -92,7 +89,7 @@ export class S3Store implements ObjectStore {
   }
 
   async delete(name: string): Promise<void> {
-    const uploadId = await this.#uploadOf(checked(name));
+    const uploadId = await this.#uploadOf(checkedName(name));
     if (uploadId !== undefined) await this.#abort(name, uploadId);
     await (await this.#api.call("DELETE", name, {}, undefined, [404])).text();
     await this.#verified.forget(name);
@@ -105,9 +102,7 @@ export class S3Store implements ObjectStore {
     );
     for (const { name, id } of unfinished) await this.#abort(name, id);
     const names = (await this.#api.list(prefix)).filter((name) => OBJECT_NAME.test(name) && !keep.has(name));
-    for (let i = 0; i < names.length; i += AT_ONCE) {
-      await Promise.all(names.slice(i, i + AT_ONCE).map((name) => this.delete(name)));
-    }
+    await inBatches(names, (name) => this.delete(name));
   }
 
   /** The one upload of an object; begun when there is none, or when the store knows it no more. */
@@ -173,9 +168,4 @@ export class S3Store implements ObjectStore {
     }
     return parts.sort((a, b) => a.number - b.number);
   }
-}
-
-function checked(name: string): string {
-  if (!OBJECT_NAME.test(name)) throw new LedgerError("OBJECT_UNKNOWN", `object ${name.slice(0, 200)}: not a name`);
-  return name;
 }
