@@ -1,8 +1,8 @@
 /** JWS compact (RFC 7515), EdDSA, one `typ` per message so that no message can stand in for another. */
 import type { KeyObject } from "node:crypto";
-import { CompactSign, compactVerify, decodeProtectedHeader } from "jose";
-import { fromBase64url, utf8 } from "./bytes";
+import { utf8 } from "./bytes";
 import { jcs } from "./canonical";
+import { payloadOf, signCompact, typeOf, verifyCompact } from "./compact";
 import { sha256hex } from "./crypto";
 import { ProtocolError } from "./errors";
 import { parse, type Shape } from "./shape";
@@ -42,11 +42,10 @@ export async function signJws(typ: JwsType, payload: unknown, key: KeyObject): P
   const rows = field === undefined ? undefined : (payload as Record<string, unknown>)[field];
   if (field === undefined || rows === undefined) return signText(typ, payload, key);
   const table = await Table.of(rows as Record<string, unknown>);
-  return `${await signText(typ, { ...(payload as object), [field]: table.signed }, key)}${table.all()}`;
+  return `${signText(typ, { ...(payload as object), [field]: table.signed }, key)}${table.all()}`;
 }
 
-const signText = (typ: JwsType, payload: unknown, key: KeyObject): Promise<string> =>
-  new CompactSign(utf8(jcs(payload))).setProtectedHeader({ alg: "EdDSA", typ }).sign(key);
+const signText = (typ: JwsType, payload: unknown, key: KeyObject): string => signCompact(typ, utf8(jcs(payload)), key);
 
 /**
  * Verifies signature, type, table and shape, in that order. Every row must be there.
@@ -74,21 +73,7 @@ export async function verifyPart<T>(typ: JwsType, token: string, key: KeyObject,
 async function verified(typ: JwsType, token: string, key: KeyObject): Promise<{ payload: unknown; rows?: Rows }> {
   if (typeof token !== "string") throw new ProtocolError("SHAPE", `${typ}: not a text`);
   const { signed, beside } = splitTable(token);
-  let header: { typ?: unknown; alg?: unknown };
-  try {
-    header = decodeProtectedHeader(signed);
-  } catch {
-    throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
-  }
-  if (header.typ !== typ) throw new ProtocolError("TYPE", `expected a ${typ}`);
-  requireCanonicalSignature(typ, signed);
-  let bytes: Uint8Array;
-  try {
-    ({ payload: bytes } = await compactVerify(signed, key, { algorithms: ["EdDSA"] }));
-  } catch (cause) {
-    throw new ProtocolError("SIGNATURE", `${typ}: signature does not verify`, { cause });
-  }
-  const payload = decodeJson(bytes, typ);
+  const payload = decodeJson(verifyCompact(typ, signed, key), typ);
   const table = tableOf(typ, payload, beside);
   if (!table) return { payload };
   const rows = await provenRows(parse(signedTable, table.content[table.field], `${typ}.${table.field}`), beside);
@@ -106,42 +91,16 @@ function tableOf(typ: JwsType, payload: unknown, beside: string | undefined) {
   return undefined;
 }
 
-/**
- * The signature's base64url has unused bits that decoders skip; texts that differ only there would all verify, and each
- * would be another run id or digest.
- */
-function requireCanonicalSignature(typ: JwsType, token: string): void {
-  try {
-    fromBase64url(token.split(".")[2] ?? "");
-  } catch (cause) {
-    throw new ProtocolError("SIGNATURE", `${typ}: signature is not canonical base64url`, { cause });
-  }
-}
-
 /** Reads without verifying: only to learn which key to verify with. Name the result `unverified…`. */
 export function peekJws<T>(typ: JwsType, token: string, shape: Shape<T>): T {
   const { signed, beside } = splitTable(typeof token === "string" ? token : "");
-  const part = signed.split(".")[1];
-  if (part === undefined) throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
-  let bytes: Uint8Array;
-  try {
-    bytes = fromBase64url(part);
-  } catch {
-    throw new ProtocolError("SHAPE", `${typ}: not a compact JWS`);
-  }
-  const payload = decodeJson(bytes, typ);
+  const payload = decodeJson(payloadOf(typ, signed), typ);
   const table = tableOf(typ, payload, beside);
   return parse(shape, table ? { ...table.content, [table.field]: peekRows(beside) } : payload, typ);
 }
 
 /** `typ` of a compact JWS, unverified; undefined when it is none. */
-export function peekType(token: string): unknown {
-  try {
-    return decodeProtectedHeader(token).typ;
-  } catch {
-    return undefined;
-  }
-}
+export const peekType = (token: string): unknown => typeOf(token);
 
 /** The digest by which other messages refer to a JWS: SHA-256 of its compact text without a table's rows, hex. */
 export const jwsDigest = (token: string): string => sha256hex(utf8(withoutRows(token)));

@@ -1,6 +1,6 @@
 /**
  * 64 clients take a pipeline's steps from claim to commit; then the same statements go to a copy of the database as it
- * was before, with nothing around them: load.js <server program> <sqlite|postgres> <steps>. Prints rates and latencies.
+ * was before, each transaction by itself and with nothing around it: load.js <server program> <sqlite|postgres> <steps>. Prints rates and latencies.
  */
 import { spawn } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -119,6 +119,36 @@ async function load(served: Served, world: World, steps: number) {
   };
 }
 
+/** Each transaction by itself, as they were asked for: the ledger lets those that meet share one (database/group.ts). */
+function apart(statements: readonly Statement[]): Statement[] {
+  const made: Statement[] = [];
+  const states = new Map<number, { opening: Statement[]; shared: boolean; undone: boolean }>();
+  for (const s of statements) {
+    const [n, text] = s;
+    const state = states.get(n) ?? { opening: [], shared: false, undone: false };
+    states.set(n, state);
+    const is = (...starts: string[]) => starts.some((start) => text.startsWith(start));
+    if (is("begin")) state.opening = [s];
+    else if (is("select pg_advisory_xact_lock")) state.opening.push(s);
+    else if (is("savepoint")) {
+      state.shared = true;
+      made.push(...state.opening);
+    } else if (is("release savepoint")) {
+      if (!state.undone) made.push([n, "commit", []]);
+      state.undone = false;
+    } else if (is("rollback to")) {
+      state.undone = true;
+      made.push([n, "rollback", []]);
+    } else if (is("commit") && state.shared) {
+      Object.assign(state, { opening: [], shared: false });
+    } else {
+      if (!state.shared) made.push(...state.opening.splice(0));
+      made.push(s);
+    }
+  }
+  return made;
+}
+
 function replaySqlite(path: string, statements: Statement[]): number {
   const connections = new Map<number, { db: DatabaseSync; prepared: Map<string, StatementSync> }>();
   const on = (n: number) => {
@@ -203,7 +233,7 @@ async function main([program = "", engine = "", count = ""]: string[]): Promise<
     const second = await serve(program, home, url, trace);
     const served = await load(second, world, steps);
     await second.stop();
-    const statements = deserialize(readFileSync(trace)) as Statement[];
+    const statements = apart(deserialize(readFileSync(trace)) as Statement[]);
     const seconds = engine === "postgres" ? await replayPostgres(copy, statements) : replaySqlite(copy, statements);
     process.stdout.write(JSON.stringify({ ...served, direct: steps / seconds, statements: statements.length / steps }));
   } finally {

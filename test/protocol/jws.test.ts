@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from "node:crypto";
 import { privateKey, publicKey, rawPublic } from "../../protocol/crypto";
 import { jwsDigest, signJws, verifyJws } from "../../protocol/jws";
 import { integer, object } from "../../protocol/shape";
@@ -34,4 +35,36 @@ test("a message of another type, or with another key, is refused", async () => {
 test("a signed message of another shape is refused, with the place", async () => {
   const token = await signJws("sealflow-run+jwt", { n: 11, m: 1 }, key);
   await expect(read(token)).rejects.toMatchObject({ code: "SHAPE", message: expect.stringMatching(/"m".*\.n:/s) });
+});
+
+describe("a signature over a header that no message of ours has", () => {
+  const signed = (header: object, tail = "") => {
+    const text = [header, { n: 1 }].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
+    return `${text}.${sign(null, Buffer.from(text), key).toString("base64url")}${tail}`;
+  };
+  const header = { alg: "EdDSA", typ: "sealflow-run+jwt" };
+
+  test("the header itself verifies, also with fields that change nothing", async () => {
+    expect(await read(signed(header))).toEqual({ n: 1 });
+    expect(await read(signed({ ...header, kid: "x" }))).toEqual({ n: 1 });
+  });
+
+  test.each<[string, string, string]>([
+    ["another algorithm", signed({ ...header, alg: "none" }), "SIGNATURE"],
+    ["an algorithm for another kind of key", signed({ ...header, alg: "HS256" }), "SIGNATURE"],
+    ["what readers must understand", signed({ ...header, crit: ["exp"], exp: 1 }), "SIGNATURE"],
+    ["an unencoded payload", signed({ ...header, b64: false }), "SIGNATURE"],
+    ["a fourth part", signed(header, ".e30"), "SHAPE"],
+    ["no type", signed({ alg: "EdDSA" }), "TYPE"],
+    ["a list for a header", signed([header]), "SHAPE"],
+  ])("%s is refused", async (_what, token, code) => {
+    await expect(read(token)).rejects.toMatchObject({ code });
+  });
+
+  test("a key of another kind verifies nothing", async () => {
+    const { publicKey: other } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    await expect(verifyJws("sealflow-run+jwt", signed(header), other, shape)).rejects.toMatchObject({
+      code: "SIGNATURE",
+    });
+  });
 });

@@ -3,6 +3,7 @@ import { chmodSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, sql, type Transaction } from "kysely";
+import { grouped } from "./group";
 import { migrate } from "./migrate";
 import { NodeSqliteDialect } from "./node-sqlite";
 import type { Tables } from "./tables";
@@ -16,7 +17,7 @@ export interface Database {
   /**
    * One transaction that may write. Only database calls may be awaited inside: no I/O, no signatures, so that it ends
    * within microseconds. Whatever must not happen twice is a compare-and-set or a unique key, never a value remembered
-   * in memory: other processes work on the same database.
+   * in memory: other processes work on the same database. Several may reach the disk together; each fails alone.
    */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /** One consistent snapshot. */
@@ -36,7 +37,7 @@ export async function openSqlite(dir: string): Promise<Database> {
   await scrub(writer);
   const reader = new Kysely<Tables>({ dialect: new NodeSqliteDialect({ path, mode: "read" }) });
   return {
-    write: (work) => writer.transaction().execute(work),
+    write: grouped(writer),
     read: (work) => reader.transaction().execute(work),
     scrub: () => scrub(writer),
     close: async () => {

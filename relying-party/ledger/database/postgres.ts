@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from "kysely";
 import type { Pool, PoolClient, PoolConfig } from "pg";
 import { LedgerError } from "../errors";
+import { grouped } from "./group";
 import { migrate } from "./migrate";
 import type { Database } from "./open";
 import type { Tables } from "./tables";
@@ -49,13 +50,10 @@ export async function openPostgres({ url, log = () => {} }: PostgresOptions): Pr
     await Promise.all([writer.destroy(), reader.destroy()]);
     await Promise.all(made.filter((pool) => !pool.ended).map((pool) => pool.end()));
   };
-  const write: Database["write"] = (work) =>
-    naming(() =>
-      writer.transaction().execute(async (tx) => {
-        await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)}::bigint)`.execute(tx);
-        return work(tx);
-      }),
-    );
+  const group = grouped(writer, async (tx) => {
+    await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)}::bigint)`.execute(tx);
+  });
+  const write: Database["write"] = (work) => naming(() => group(work));
   try {
     await write((tx) => migrate(tx, "postgres"));
   } catch (error) {
