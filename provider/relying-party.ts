@@ -122,8 +122,17 @@ function computed(checking: Checking, before: string | undefined, of: (connectio
 /** For `relyingPartyDigestField`. */
 export const relyingPartyDigest = (checking: Checking, before: string | undefined): Value =>
   computed(checking, before, ({ kbsUrl, ledgerUrl, caPem, ledgerKey }) =>
-    jcsDigest({ kbsUrl, ledgerUrl, caPem, ledgerKey, guest: guestDigest({ kbsUrl, caPem }) }),
+    jcsDigest({ kbsUrl, ledgerUrl, caPem, ledgerKey, guest: guestOf(kbsUrl, caPem) }),
   );
+
+/** Every step asks for the digest of the one relying party that they share. */
+let lastGuest: { readonly of: string; readonly digest: string } | undefined;
+
+function guestOf(kbsUrl: string, caPem: string): string {
+  const of = `${kbsUrl} ${caPem}`;
+  if (lastGuest?.of !== of) lastGuest = { of, digest: guestDigest({ kbsUrl, caPem }) };
+  return lastGuest.digest;
+}
 
 /** For `ledgerKeyField`. */
 export const ledgerKeyOf = (checking: Checking, before: string | undefined): Value =>
@@ -150,8 +159,8 @@ export async function withRelyingParty<T>(
     tokens ??= adminTokens(readAdminKey(context, relyingParty), now);
     return tokens();
   };
-  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token, routes, ...more });
-  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey, routes });
+  const kbs = new KbsAdmin({ url: kbsUrl, caPem, token, routes, share: true, ...more });
+  const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey, routes, share: true });
   try {
     return await use({ connection, kbs, ledger });
   } catch (error) {

@@ -8,6 +8,8 @@ import { type Peak, watchMemory } from "./memory";
 
 export interface Timed {
   readonly seconds: number;
+  /** CPU seconds of all processes together. */
+  readonly cpu: number;
   /** Of all processes together, at the worst moment. */
   readonly memoryMiB: number;
 }
@@ -40,7 +42,8 @@ export class Bed {
       "Pulumi.yaml",
       [
         "name: bench",
-        "runtime: nodejs",
+        // As `sealflow init` writes it.
+        "runtime: {name: nodejs, options: {nodeargs: --max-semi-space-size=4 --heap-growing-percent=20}}",
         "main: index.js",
         "stackConfigDir: .sealflow/pulumi/config",
         `plugins: {providers: [{name: sealflow, path: ${JSON.stringify(plugin(folder))}}]}`,
@@ -64,9 +67,9 @@ export class Bed {
     const all = [...args, "--non-interactive", "--color", "never"];
     const { code, stdout, stderr } = await runPulumi(all, { cwd: this.#folder, stdio: "pipe" });
     const seconds = (performance.now() - started) / 1000;
-    const memoryMiB = peak.stop();
+    const { memoryMiB, cpu } = peak.stop();
     if (code !== 0) throw new Error(`pulumi ${args.join(" ")}: exit ${code}\n${stdout}\n${stderr}`);
-    return { seconds, memoryMiB };
+    return { seconds, cpu, memoryMiB };
   }
 
   async resources(): Promise<number> {

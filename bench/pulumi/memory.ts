@@ -1,19 +1,21 @@
-/** Memory of a process's children and theirs, by the kernel's own books. */
+/** Memory and CPU time of a process's children and theirs, by the kernel's own books. */
 import { readdirSync, readFileSync } from "node:fs";
 
 const EVERY_MS = 250;
 
 export interface Peak {
-  /** @returns MiB at the worst moment; pages that several processes share count once. */
-  stop(): number;
+  /** MiB at the worst moment, pages that several processes share once; CPU seconds of all, as last seen. */
+  stop(): { memoryMiB: number; cpu: number };
 }
 
 /** @param parent whose descendants count; itself and those that were there before do not. */
 export function watchMemory(parent: number): Peak {
   const before = new Set(descendants(parent));
   let most = 0;
+  const cpu = new Map<number, number>();
   const look = () => {
     const now = descendants(parent).filter((pid) => !before.has(pid));
+    for (const pid of now) cpu.set(pid, Math.max(cpu.get(pid) ?? 0, cpuSeconds(pid)));
     most = Math.max(
       most,
       now.map(proportionalMiB).reduce((a, b) => a + b, 0),
@@ -23,7 +25,7 @@ export function watchMemory(parent: number): Peak {
   return {
     stop() {
       clearInterval(timer);
-      return most;
+      return { memoryMiB: most, cpu: [...cpu.values()].reduce((a, b) => a + b, 0) };
     },
   };
 }
@@ -48,6 +50,13 @@ function descendants(parent: number): number[] {
 
 const proportionalMiB = (pid: number): number =>
   Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) / 1024;
+
+/** The kernel counts hundredths. */
+function cpuSeconds(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
+}
 
 /** "" for a process that has ended meanwhile. */
 function read(file: string): string {

@@ -7,6 +7,7 @@ import type { SealedImage } from "../../resources/sealed-image";
 import type { Environment } from "../environment";
 import { childOf } from "../options";
 import { platformWarnings } from "../platform/platform";
+import { withoutTraces } from "../traces";
 import { checkPlan } from "./check";
 import type { StackRelease } from "./from-stack";
 import { createIdentities, createVersion, type Scope, sealDatasets, sealImages } from "./parts";
@@ -69,11 +70,14 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     const { reference } = args.environment.relyingParty;
     const at = reference ? { relyingParty: reference } : {};
     const scope: Scope = { name, args, plan, keys: ofPipeline(plan.name, keys), parent: this, at };
-    const datasets = sealDatasets(scope);
-    const images = sealImages(scope);
-    const identities = createIdentities(scope, images, datasets);
-    const version = createVersion(scope, identities, datasets);
-    const workload = args.environment.backend.createWorkload(scope, { images, identities, version });
+    const { identities, version, workload } = withoutTraces(plan.steps.length, () => {
+      const datasets = sealDatasets(scope);
+      const images = sealImages(scope);
+      const identities = createIdentities(scope, images, datasets);
+      const version = createVersion(scope, identities, datasets);
+      const workload = args.environment.backend.createWorkload(scope, { images, identities, version });
+      return { identities, version, workload };
+    });
 
     this.pipelineUid = keys.pipelineUid;
     this.ownerPublicKey = keys.ownerPublicKey;

@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import { Agent, type RequestOptions, request } from "node:https";
+import { type Agent, type RequestOptions, request } from "node:https";
 import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { checkServerIdentity } from "node:tls";
+import { borrowAgent, newAgent } from "./agents";
 import { HttpError } from "./errors";
 import { type Routes, splitHostPort } from "./routes";
 
@@ -23,6 +24,8 @@ export interface HttpsClientOptions {
   readonly maxAnswerBytes?: number;
   /** Other ways to the same server, for its origin. Default: as the URL says. */
   readonly routes?: Routes;
+  /** Keep connections for the next client of the same server. Default false. */
+  readonly share?: boolean;
 }
 
 export interface CallOptions {
@@ -54,17 +57,26 @@ const REPEATABLE = new Set(["GET", "PUT", "DELETE", "HEAD"]);
 export class HttpsClient {
   readonly #base: URL;
   readonly #agent: Agent;
+  readonly #giveBack: () => void;
   readonly #route: string | undefined;
   readonly #place: RequestOptions;
-  readonly #options: Required<Omit<HttpsClientOptions, "url" | "caPem" | "routes">>;
+  readonly #options: Required<Omit<HttpsClientOptions, "url" | "caPem" | "routes" | "share">>;
 
   /** @throws HttpError URL. */
   constructor(options: HttpsClientOptions) {
-    const { url, caPem, timeoutMs = 15_000, retries = 3, maxAnswerBytes = 64 * 1024 * 1024, routes } = options;
+    const { url, caPem, timeoutMs = 15_000, retries = 3, maxAnswerBytes = 64 * 1024 * 1024, routes, share } = options;
     this.#base = httpsUrl(url);
     this.#route = routes?.get(this.#base.origin);
     this.#place = placeOf(this.#base, this.#route);
-    this.#agent = new Agent({ ca: caPem, keepAlive: true, minVersion: "TLSv1.2", maxSockets: 32 });
+    if (share) {
+      const { agent, back } = borrowAgent(this.#base.origin, this.#route, caPem);
+      this.#agent = agent;
+      this.#giveBack = back;
+    } else {
+      const agent = newAgent(caPem);
+      this.#agent = agent;
+      this.#giveBack = () => agent.destroy();
+    }
     this.#options = { timeoutMs, retries, maxAnswerBytes };
   }
 
@@ -127,7 +139,7 @@ export class HttpsClient {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#giveBack();
   }
 
   async #once(method: string, path: string, options: CallOptions): Promise<HttpAnswer> {

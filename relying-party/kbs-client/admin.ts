@@ -26,6 +26,8 @@ export interface KbsAdminOptions {
   readonly timeoutMs?: number;
   /** Other ways to the KBS. Default: as the URL says. */
   readonly routes?: Routes;
+  /** Keep connections for the next client of the same KBS. Default false. */
+  readonly share?: boolean;
 }
 
 /** Admin calls to a KBS. All are idempotent, so they are repeated after network errors. Close it at the end. */
@@ -34,8 +36,8 @@ export class KbsAdmin {
   readonly #token: KbsAdminOptions["token"];
   readonly #mode: PolicyMode;
 
-  constructor({ url, caPem, token, mode = "development", timeoutMs = 15_000, routes }: KbsAdminOptions) {
-    this.#http = new HttpsClient({ url, caPem, timeoutMs, ...(routes ? { routes } : {}) });
+  constructor({ url, caPem, token, mode = "development", timeoutMs = 15_000, routes, share = false }: KbsAdminOptions) {
+    this.#http = new HttpsClient({ url, caPem, timeoutMs, share, ...(routes ? { routes } : {}) });
     this.#token = token;
     this.#mode = mode;
   }

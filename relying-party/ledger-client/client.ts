@@ -36,6 +36,8 @@ export interface LedgerClientOptions {
   readonly timeoutMs?: number;
   /** Other ways to the ledger and its store. Default: as their URLs say. */
   readonly routes?: Routes;
+  /** Keep connections for the next client of the same ledger. Default false. */
+  readonly share?: boolean;
 }
 
 /** A head that was verified with the ledger's key: keep `token`, and give it to `head()` the next time. */
@@ -67,6 +69,7 @@ export class LedgerClient {
       caPem: options.caPem,
       timeoutMs: options.timeoutMs ?? 30_000,
       maxAnswerBytes: 512 * 1024 * 1024,
+      share: options.share ?? false,
       ...(options.routes ? { routes: options.routes } : {}),
     });
   }

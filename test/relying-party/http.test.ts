@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { borrowAgent } from "../../relying-party/http/agents";
 import { HttpError, HttpsClient } from "../../relying-party/http/client";
 import { readRoutes } from "../../relying-party/http/routes";
 import { serveHttps, type TestServer } from "../support/https";
@@ -35,6 +36,34 @@ describe("an HTTPS client with a pinned CA", () => {
     const http = new HttpsClient({ url: `${server.url}/base/`, caPem: server.caPem });
     expect(await http.json("GET", "/a?b=1")).toMatchObject({ status: 200, body: { path: "/base/a" } });
     http.close();
+  });
+
+  it("keeps a shared connection for the next client of the same origin, way and CA, and for no other", async () => {
+    const agentOf = (http: HttpsClient) => {
+      const { agent, back } = borrowAgent(new URL(server.url).origin, undefined, server.caPem);
+      back();
+      http.close();
+      return agent;
+    };
+    const connections = (agent: ReturnType<typeof agentOf>) => Object.values(agent.freeSockets).flat().length;
+    const first = client({ share: true });
+    expect((await first.json("GET", "/a")).status).toBe(200);
+    const agent = agentOf(first);
+    expect(connections(agent)).toBe(1);
+    const second = client({ share: true });
+    expect((await second.json("GET", "/b")).status).toBe(200);
+    expect(agentOf(second)).toBe(agent);
+    expect(connections(agent)).toBe(1);
+    const { origin, host } = new URL(server.url);
+    for (const [name, route, ca] of [
+      ["https://localhost", undefined, server.caPem],
+      [origin, host, server.caPem],
+      [origin, undefined, `${server.caPem}\n`],
+    ] as const) {
+      const other = borrowAgent(name, route, ca);
+      expect(other.agent).not.toBe(agent);
+      other.back();
+    }
   });
 
   it("repeats calls that may be repeated, and no others", async () => {
