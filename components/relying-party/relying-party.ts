@@ -37,10 +37,12 @@ export class RelyingParty extends pulumi.ComponentResource implements RelyingPar
 }
 
 /** What a guest is told of the relying party, for those who render its manifest. @throws RunError when there is none. */
-export function guestReference({ reference }: RelyingPartyOutputs): Record<"kbsUrl" | "caPem", pulumi.Input<string>> {
-  if (reference) return { kbsUrl: reference.kbsUrl, caPem: reference.caPem };
-  const { kbsUrl, caPem } = readConnection();
-  if (kbsUrl !== undefined && caPem !== undefined) return { kbsUrl, caPem };
+export function guestReference({
+  reference,
+}: RelyingPartyOutputs): Record<"kbsUrl" | "ledgerUrl" | "caPem", pulumi.Input<string>> {
+  if (reference) return { kbsUrl: reference.kbsUrl, ledgerUrl: reference.ledgerUrl, caPem: reference.caPem };
+  const { kbsUrl, ledgerUrl, caPem } = readConnection();
+  if (kbsUrl !== undefined && ledgerUrl !== undefined && caPem !== undefined) return { kbsUrl, ledgerUrl, caPem };
   throw new pulumi.RunError(
     "no relying party: this project has no .sealflow/connection.json. Start it with `npx sealflow dev`, or pass a reference",
   );

@@ -84,7 +84,7 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
 }
 
 /** Everything that etcd holds at this moment, keys and values as they are stored. */
-export async function etcdDump(etcd: string): Promise<{ keys: string[]; bytes: Buffer }> {
+export async function etcdDump(etcd: string): Promise<{ keys: string[]; bytes: Buffer; largest: number }> {
   const zero = Buffer.alloc(1).toString("base64");
   const keys: string[] = [];
   const values: Buffer[] = [];
@@ -101,5 +101,5 @@ export async function etcdDump(etcd: string): Promise<{ keys: string[]; bytes: B
     // The next key in order is the last one with a zero byte behind it.
     from = Buffer.from(`${keys.at(-1)}\0`).toString("base64");
   }
-  return { keys, bytes: Buffer.concat(values) };
+  return { keys, bytes: Buffer.concat(values), largest: Math.max(...values.map(({ length }) => length)) };
 }

@@ -95,6 +95,7 @@ suite("a pipeline on Argo", () => {
       const filled = manifest
         .replaceAll("{{workflow.parameters.run}}", RUN)
         .replaceAll("{{workflow.name}}", "dev-fan-x")
+        .replaceAll("{{workflow.uid}}", "0b6b9e2e-8d0e-4b7e-9a0e-3f1a2b3c4d5e")
         .replaceAll("{{workflow.parameters.pods-many}}", "3");
       const made = kubectl(
         filled,

@@ -10,6 +10,15 @@ import { createNamespaceObjects } from "./namespace";
 import { templateName } from "./render/names";
 import { createTemplates } from "./templates";
 
+/** Kept beside the components: a component has outputs only. */
+interface Ground {
+  readonly settings: ArgoSettings;
+  readonly provider?: ArgoBackendArgs["provider"];
+  /** What pipelines depend on. */
+  readonly objects: pulumi.Resource[];
+}
+const grounds = new WeakMap<ArgoBackend, Ground>();
+
 /**
  * Argo Workflows as the engine: it creates the static Job of each step in the order of the edges, and sees neither data,
  * outputs nor parameters. A workflow controller (3.7 or 4) has to watch the namespace.
@@ -18,18 +27,13 @@ export class ArgoBackend extends pulumi.ComponentResource implements Backend {
   readonly kind = "argo";
   /** Namespace of the pipelines' objects. */
   readonly namespace: string;
-  private readonly settings: ArgoSettings;
-  private readonly ground: pulumi.Resource[];
 
-  constructor(
-    name: string,
-    private readonly args: ArgoBackendArgs = {},
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, args: ArgoBackendArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("sealflow:index:ArgoBackend", name, {}, opts);
-    this.settings = checkArgs(name, args);
-    this.namespace = this.settings.namespace;
-    this.ground = createNamespaceObjects(name, args, this.settings, this);
+    const settings = checkArgs(name, args);
+    this.namespace = settings.namespace;
+    const objects = createNamespaceObjects(name, args, settings, this);
+    grounds.set(this, { settings, objects, ...(args.provider ? { provider: args.provider } : {}) });
     this.registerOutputs({ namespace: this.namespace });
   }
 
@@ -45,8 +49,8 @@ export class ArgoBackend extends pulumi.ComponentResource implements Backend {
   }
 
   createWorkload(scope: Scope, parts: DeployedParts): pulumi.Output<unknown> {
-    const { provider } = this.args;
-    return createTemplates(scope, parts, this.settings, { dependsOn: this.ground, ...(provider ? { provider } : {}) });
+    const { settings, objects, provider } = grounds.get(this) as Ground;
+    return createTemplates(scope, parts, settings, { dependsOn: objects, ...(provider ? { provider } : {}) });
   }
 }
 

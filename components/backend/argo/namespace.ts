@@ -3,7 +3,7 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { ArgoBackendArgs, ArgoSettings } from "./args";
 import { MANAGED_BY } from "./render/names";
-import { EXECUTOR_RULES, type Rule, SUBMITTER_RULES } from "./render/rights";
+import { EXECUTOR_RULES, mutable, type Rule, SUBMITTER_RULES } from "./render/rights";
 
 /** Service account of Argo's executor pods. Steps run without any token. */
 export const EXECUTOR_ACCOUNT = "sealflow-engine";
@@ -64,10 +64,3 @@ function createNamespace(
     opts,
   );
 }
-
-const mutable = (rules: readonly Rule[]) =>
-  rules.map(({ apiGroups, resources, verbs }) => ({
-    apiGroups: [...apiGroups],
-    resources: [...resources],
-    verbs: [...verbs],
-  }));

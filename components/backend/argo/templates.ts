@@ -20,14 +20,16 @@ import {
   workflowOfParts,
   workflowOfSteps,
 } from "./render/workflow";
+import { createSchedules } from "./schedules";
 
 /** Registered after the version: a Job that starts before finds nothing to run. @returns names of the templates. */
 export function createTemplates(
   scope: Scope,
   deployed: DeployedParts,
-  { namespace, keptSeconds, parallelism, instanceId }: ArgoSettings,
+  argo: ArgoSettings,
   { dependsOn, provider }: { dependsOn: pulumi.Resource[]; provider?: k8s.Provider },
 ): pulumi.Output<unknown> {
+  const { namespace, keptSeconds, parallelism, instanceId } = argo;
   const { name, plan, parent } = scope;
   const stack = pulumi.getStack();
   const settings: WorkflowSettings = {
@@ -57,11 +59,14 @@ export function createTemplates(
       .apply((found) => fitting(plan.name, workflowOfSteps(found, settings, part)));
   const [only] = parts;
   if (parts.length === 1 && only) {
-    return template("workflow", templateName(stack, plan.name), specOf(only.steps, false)).metadata;
+    const root = template("workflow", templateName(stack, plan.name), specOf(only.steps, false));
+    createSchedules(scope, deployed, argo, instance, { ...opts, dependsOn: root });
+    return root.metadata;
   }
   const nameOf = (part: number): string => partName(stack, plan.name, part);
   const made = parts.map(({ steps }, i) => template(`part-${i}`, nameOf(i), specOf(steps, true)));
   const root = template("workflow", templateName(stack, plan.name), workflowOfParts(parts, nameOf, settings));
+  createSchedules(scope, deployed, argo, instance, { ...opts, dependsOn: [root, ...made] });
   return pulumi.all([root, ...made].map(({ metadata }) => metadata));
 }
 

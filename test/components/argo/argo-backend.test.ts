@@ -118,7 +118,7 @@ describe("argoBackend", () => {
     expect(
       role?.inputs.rules.map((r: { resources: string[]; verbs: string[] }) => [r.resources.join(), r.verbs.join()]),
     ).toEqual([
-      ["jobs", "create,get,list,delete"],
+      ["jobs", "create,get,list,patch,delete"],
       ["workflowtaskresults", "create,patch"],
       ["workflows", "create,get,list,delete"],
       ["workflows/finalizers", "update"],

@@ -2,6 +2,7 @@ import { jobManifest } from "../../../components/backend/argo/render/job";
 import { partName, templateName } from "../../../components/backend/argo/render/names";
 import { partsOf, STEPS_PER_PART } from "../../../components/backend/argo/render/parts";
 import { FINAL_EXIT_CODES } from "../../../components/backend/argo/render/retries";
+import { cronWorkflow } from "../../../components/backend/argo/render/schedule";
 import {
   MAX_TEMPLATE_BYTES,
   type StepOfWorkflow,
@@ -36,8 +37,10 @@ const fail = (name: string): never => {
 };
 const RUN = "f".repeat(64);
 
+const FILL = { "workflow.name": "spam-x", "workflow.uid": "0b6b9e2e", "workflow.parameters.run": RUN };
+
 describe("the Job that Argo creates", () => {
-  const values = { "workflow.name": "spam-x", "workflow.parameters.run": RUN, "workflow.parameters.pods-many": "3" };
+  const values = { ...FILL, "workflow.parameters.pods-many": "3" };
 
   it("has the pod that the step's identity pins, and the run's id as a hint, nothing else of a run", () => {
     const one = step("one");
@@ -69,9 +72,10 @@ describe("the Job that Argo creates", () => {
   it("of a sharded step has as many pods as are missing, and starts each again by itself", () => {
     const manifest = jobManifest("spam", "many", step("many", [], 8), "{{workflow.name}}");
     const { spec } = filled(manifest, values);
-    expect(spec).toMatchObject({ completionMode: "Indexed", completions: 3, parallelism: 3, backoffLimitPerIndex: 5 });
-    expect(spec.backoffLimit).toBeUndefined();
-    expect(spec.podFailurePolicy.rules[0].action).toBe("FailIndex");
+    expect(spec).toMatchObject({ completions: 3, parallelism: 3, backoffLimit: 8 * 5 });
+    // Pods of an indexed Job get a host name that no agent policy admits.
+    expect(spec.completionMode).toBeUndefined();
+    expect(spec.podFailurePolicy.rules[0].action).toBe("FailJob");
   });
 
   it("is refused when something in it would make Argo replace more", () => {
@@ -103,6 +107,7 @@ describe("the Workflow of a small pipeline", () => {
       "workflow.parameters.done",
       "workflow.parameters.pods-c",
       "workflow.parameters.run",
+      "workflow.uid",
     ]);
     for (const template of templatesOf(spec)) {
       expect(template.outputs).toBeUndefined();
@@ -121,7 +126,13 @@ describe("the Workflow of a small pipeline", () => {
       backoff: { duration: "5s", factor: 2, cap: "60s" },
     });
     expect(a.resource.failureCondition.split(",")[0]).toContain("PodFailurePolicy");
-    expect(templatesOf(spec).find(({ name }) => name === "c").retryStrategy).toBeUndefined();
+    // Its Job starts pods again by itself; only an executor that was lost is, and finds the same Job.
+    const c = templatesOf(spec).find(({ name }) => name === "c");
+    expect(c.retryStrategy.expression).toBe('not (lastRetry.message contains "failure condition")');
+    expect(c.resource.action).toBe("apply");
+    expect(filled(c.resource.manifest, { ...FILL, "workflow.parameters.pods-c": "4" }).metadata.name).toBe(
+      "spam-c-0b6b9e2e",
+    );
   });
 
   it("cleans up its own Jobs whatever happens, owns them, and goes away in time", () => {
@@ -206,5 +217,42 @@ describe("names", () => {
     const long = "x".repeat(40);
     expect(templateName(long, `${long.slice(1)}a`)).not.toBe(templateName(long, `${long.slice(1)}b`));
     expect(`${partName(long, long, 999)}-abcde`.length).toBeLessThan(63);
+  });
+});
+
+describe("a schedule", () => {
+  const facts = {
+    pipeline: "spam",
+    cron: "30 3 * * *",
+    lateSeconds: 3600,
+    token: "e30.e30.c2ln",
+    ledgerUrl: "https://ledger.example:8443",
+    template: "dev-spam",
+    labels: { "workflows.argoproj.io/controller-instanceid": "mine" },
+    opener: "dev-spam-opener",
+    engine: "engine",
+    keptSeconds: 60,
+  };
+  const spec = cronWorkflow(facts) as Loose;
+  const [, open, run] = spec.workflowSpec.templates;
+
+  it("fires in UTC, late slots as long as the owner allows, and sends the signed schedule with the slot", () => {
+    expect(spec).toMatchObject({ schedules: ["30 3 * * *"], timezone: "Etc/UTC", startingDeadlineSeconds: 3600 });
+    expect(spec.workflowSpec.arguments.parameters).toEqual([{ name: "schedule", value: facts.token }]);
+    expect(open.http).toMatchObject({ method: "POST", url: "https://ledger.example:8443/v1/runs" });
+    expect(open.http.body).toMatch(
+      /^\{"token": "\{\{=workflow.parameters.schedule \+ '\|' \+ .*scheduledTime\)\)\}\}"\}$/,
+    );
+  });
+
+  it("creates the Workflow of the slot's run, of which nothing comes from the ledger's answer", () => {
+    const made = JSON.parse(run.resource.manifest);
+    expect(made.spec.workflowTemplateRef).toEqual({ name: "dev-spam" });
+    expect(made.spec.arguments.parameters).toEqual([
+      { name: "run", value: expect.stringMatching(/^\{\{=sprig.sha256sum\(workflow.parameters.schedule .*\}\}$/) },
+    ]);
+    expect(made.metadata.labels).toMatchObject(facts.labels);
+    expect(JSON.stringify(spec)).not.toMatch(/outputs|result/);
+    expect([spec.workflowSpec.serviceAccountName, run.serviceAccountName]).toEqual(["dev-spam-opener", "engine"]);
   });
 });

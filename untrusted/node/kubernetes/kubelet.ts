@@ -93,7 +93,7 @@ export async function startKubernetesNode(options: KubernetesNodeOptions): Promi
     client.close();
     throw error;
   }
-  const lease = repeat(RENEW_MS, ended.signal, () => renew(client, name), onError);
+  const lease = repeat(RENEW_MS, ended.signal, () => sayReady(client, name, logs?.port), onError);
 
   const take = (pod: Pod, known: boolean): void => {
     const { uid, deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
@@ -158,6 +158,11 @@ async function register(client: KubernetesClient, name: string, labels: object, 
     if (error.status !== 409) throw error;
     await client.patch(`/api/v1/nodes/${name}`, { metadata: { labels } });
   });
+  await sayReady(client, name, port);
+}
+
+/** Each time with its conditions: once the server has called a node unreachable, a lease alone does not bring it back. */
+async function sayReady(client: KubernetesClient, name: string, port: number | undefined): Promise<void> {
   const condition = (type: string, status: string) => ({
     type,
     status,

@@ -35,3 +35,10 @@ export function retryOfJob(retryLimit: number, { seconds, factor, maxSeconds }: 
     },
   };
 }
+
+/** Of a step with several pods: its Job starts them again, and an executor that was lost finds that Job again. */
+export const retryOfExecutor = (): object => ({
+  limit: EXTRA_STARTS,
+  retryPolicy: "Always",
+  expression: 'not (lastRetry.message contains "failure condition")',
+});

@@ -7,7 +7,8 @@ export interface Rule {
 }
 
 export const EXECUTOR_RULES: readonly Rule[] = [
-  { apiGroups: ["batch"], resources: ["jobs"], verbs: ["create", "get", "list", "delete"] },
+  // Patch: to find the Job of a sharded step again, whose executor was lost.
+  { apiGroups: ["batch"], resources: ["jobs"], verbs: ["create", "get", "list", "patch", "delete"] },
   // How an executor tells the controller that it has ended.
   { apiGroups: ["argoproj.io"], resources: ["workflowtaskresults"], verbs: ["create", "patch"] },
   // Parts of large pipelines.
@@ -16,8 +17,23 @@ export const EXECUTOR_RULES: readonly Rule[] = [
   { apiGroups: ["argoproj.io"], resources: ["workflows/finalizers"], verbs: ["update"] },
 ];
 
+/** What Argo's agent may do, which sends requests for Workflows: take its tasks and say what came of them. */
+export const OPENER_RULES: readonly Rule[] = [
+  { apiGroups: ["argoproj.io"], resources: ["workflowtasksets"], verbs: ["get", "list", "watch"] },
+  { apiGroups: ["argoproj.io"], resources: ["workflowtasksets/status"], verbs: ["patch"] },
+  { apiGroups: ["argoproj.io"], resources: ["workflowtaskresults"], verbs: ["create", "patch"] },
+];
+
 /** What `sealflow run`, `status` and `cancel` do on the cluster. */
 export const SUBMITTER_RULES: readonly Rule[] = [
   { apiGroups: ["argoproj.io"], resources: ["workflowtemplates"], verbs: ["get"] },
   { apiGroups: ["argoproj.io"], resources: ["workflows"], verbs: ["create", "get", "list", "watch", "patch"] },
 ];
+
+/** As the Kubernetes types want them. */
+export const mutable = (rules: readonly Rule[]) =>
+  rules.map(({ apiGroups, resources, verbs }) => ({
+    apiGroups: [...apiGroups],
+    resources: [...resources],
+    verbs: [...verbs],
+  }));

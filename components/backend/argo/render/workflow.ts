@@ -2,7 +2,7 @@
 import { jobManifest, type StepFacts } from "./job";
 import { DONE, MANAGED_BY, pipelineLabels, podsParameter, ROOT, ROOT_LABEL, RUN } from "./names";
 import type { Part } from "./parts";
-import { type Backoff, JOB_FAILED, JOB_SUCCEEDED, retryOfJob } from "./retries";
+import { type Backoff, JOB_FAILED, JOB_SUCCEEDED, retryOfExecutor, retryOfJob } from "./retries";
 
 export interface StepOfWorkflow extends StepFacts {
   readonly name: string;
@@ -45,10 +45,9 @@ export function workflowOfSteps(steps: readonly StepOfWorkflow[], settings: Work
     name: step.name,
     // The Job ends by itself at its deadline. This is for an executor that does not notice.
     activeDeadlineSeconds: step.job.spec.activeDeadlineSeconds + 600,
-    // Pods of a sharded step are started again within their Job.
-    ...(step.shards > 1 ? {} : { retryStrategy: retryOfJob(step.retryLimit, step.backoff) }),
+    retryStrategy: step.shards > 1 ? retryOfExecutor() : retryOfJob(step.retryLimit, step.backoff),
     resource: {
-      action: "create",
+      action: step.shards > 1 ? "apply" : "create",
       setOwnerReference: true,
       successCondition: JOB_SUCCEEDED,
       failureCondition: JOB_FAILED,
