@@ -31,13 +31,14 @@ export function devStoreOrigin(home: string): string | undefined {
   return url === undefined ? undefined : endpointOfStore(url).origin;
 }
 
-/** @throws DevError STATE */
+/** Of Azure Blob its URL is the address itself. @throws DevError STATE */
 function endpointOfStore(store: string): URL {
-  const text = URL.canParse(store) ? (new URL(store).searchParams.get("endpoint") ?? "") : "";
+  const url = URL.canParse(store) ? new URL(store) : undefined;
+  const text = url?.protocol === "http:" ? store : (url?.searchParams.get("endpoint") ?? "");
   const endpoint = URL.canParse(text) ? new URL(text) : undefined;
   if (endpoint && LOOPBACK.test(endpoint.hostname)) return endpoint;
   throw new DevError(
     "STATE",
-    `store: simulated guests reach this machine only. Add endpoint=http://127.0.0.1:<port> to its URL`,
+    "store: simulated guests reach this machine only. Add endpoint=http://127.0.0.1:<port> to a bucket's URL, or give http://127.0.0.1:<port>/<account>/<container>?account=<account>",
   );
 }

@@ -63,6 +63,31 @@ test("an object that is gone is not waited for", async () => {
   await expect(read(url)).rejects.toMatchObject({ code: "STORE_UNREACHABLE", exit: 10 });
 });
 
+test("a store that sends the guest elsewhere is not followed, neither for reading nor for writing", async () => {
+  const elsewhere: string[] = [];
+  const other = createServer((request, response) => {
+    elsewhere.push(request.url ?? "");
+    response.end(BYTES);
+  });
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const location = `http://127.0.0.1:${(other.address() as AddressInfo).port}/stolen`;
+  const url = await serve((request, response, count) => {
+    request.resume();
+    request.on("end", () => (count < 2 ? response.writeHead(307, { location }).end() : response.end(BYTES)));
+  });
+  const status = await network.put(
+    url,
+    3,
+    (async function* () {
+      yield Buffer.from("abc");
+    })(),
+  );
+  expect(status).toBe(307);
+  expect((await read(url)).equals(BYTES)).toBe(true); // asked again where it was
+  expect(elsewhere).toEqual([]);
+  other.close();
+});
+
 describe("an upload", () => {
   const key = new Uint8Array(32).fill(7);
   const ad = new Uint8Array([1]);

@@ -37,6 +37,8 @@ export interface AzuriteServer {
   keys(name: string): Promise<string[]>;
   /** Names with blocks that belong to no object. */
   unfinished(name: string): Promise<string[]>;
+  /** Of how many blocks an object was made. */
+  parts(name: string, key: string): Promise<number>;
   object(name: string, key: string): Promise<Buffer>;
   replace(name: string, key: string, bytes: Uint8Array): Promise<void>;
   stop(): Promise<void>;
@@ -160,6 +162,10 @@ export async function startAzurite(): Promise<AzuriteServer> {
     async unfinished(name) {
       const committed = await names(name);
       return (await names(name, "&include=uncommittedblobs")).filter((key) => !committed.includes(key));
+    },
+    async parts(name, key) {
+      const text = await (await call("GET", `${name}/${key}?comp=blocklist&blocklisttype=committed`)).text();
+      return [...text.matchAll(/<Block>/g)].length;
     },
     object: async (name, key) => Buffer.from(await (await call("GET", `${name}/${key}`)).arrayBuffer()),
     async replace(name, key, bytes) {

@@ -26,6 +26,8 @@ export interface S3Server {
   object(bucket: string, key: string): Promise<Buffer>;
   /** Puts other bytes in an object's place. */
   replace(bucket: string, key: string, bytes: Uint8Array): Promise<void>;
+  /** Of how many parts an object was made; 1: it came whole. */
+  parts(bucket: string, key: string): Promise<number>;
   /** Keys in a bucket. */
   keys(bucket: string): Promise<string[]>;
   stop(): Promise<void>;
@@ -68,6 +70,10 @@ export async function startS3(): Promise<S3Server> {
       const body = Buffer.from(bytes);
       const answer = await fetch(`${endpoint}/${bucket}/${key}`, { method: "PUT", headers: OPERATOR, body });
       if (!answer.ok) throw new Error(`object ${key}: ${answer.status}`);
+    },
+    async parts(bucket, key) {
+      const answer = await fetch(`${endpoint}/${bucket}/${key}`, { method: "HEAD", headers: OPERATOR });
+      return Number(/-(\d+)"$/.exec(answer.headers.get("etag") ?? "")?.[1] ?? 1);
     },
     async keys(bucket) {
       const text = await (await fetch(`${endpoint}/${bucket}?list-type=2`)).text();
