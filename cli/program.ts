@@ -24,6 +24,7 @@ import { run } from "./commands/run";
 import { schedules } from "./commands/schedules";
 import { start } from "./commands/start";
 import { status } from "./commands/status";
+import { sweep } from "./commands/sweep";
 import { up } from "./commands/up";
 import { verify } from "./commands/verify";
 import { Context } from "./context";
@@ -207,6 +208,13 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
   add("platforms", "where confidential pods may run: hardware, evidence, state; all about one of them")
     .argument("[platform]", "default: a table of all")
     .action((name: string | undefined, options) => act(options, (context) => platforms(context, name)));
+  add(
+    "sweep",
+    "guests in a cloud that were left behind, by the tag of a stack's platform; needs the cloud's own command",
+  )
+    .requiredOption("--stack <name>", "which")
+    .option("--delete", "delete them; default: list them")
+    .action((options) => act(options, (context) => sweep(context, options)));
   add("diff", "what a previewed change means for those who trust the pipeline, as Markdown for a review")
     .argument("<preview>", "output of pulumi preview --json; - for standard input")
     .action((file: string, options) => act(options, (context) => diff(context, file)));

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { GuestSettings } from "../../model";
-import { type PlatformWiring, sweepCommands } from "../../model/platforms";
+import { type PlatformWiring, type Sweep, sweepCommands } from "../../model/platforms";
 import { ADAPTOR_SERVICE_ACCOUNTS, peerPodsChart } from "../../policy/peer-pods";
 import { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
 import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS, wiringOf } from "../platform/peer-pods";
@@ -36,8 +36,8 @@ export class EksPeerPods extends pulumi.ComponentResource implements ClusterPlat
   readonly runtime: RuntimeNeeds;
   /** What must be there before the adaptor, and must outlive it. */
   readonly before: pulumi.Resource[];
-  /** Commands that list and delete guests that were left behind; `destroy` needs them gone (docs/aws.md). */
-  readonly sweep: string[];
+  /** Commands that list and delete guests that were left behind, for `sealflow sweep`; `destroy` needs them gone (docs/aws.md). */
+  readonly sweep: Sweep;
 
   constructor(name: string, args: EksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("sealflow:index:EksPeerPods", name, {}, opts);

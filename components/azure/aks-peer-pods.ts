@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { GuestSettings } from "../../model";
-import { type PlatformWiring, sweepCommands } from "../../model/platforms";
+import { type PlatformWiring, type Sweep, sweepCommands } from "../../model/platforms";
 import { peerPodsChart } from "../../policy/peer-pods";
 import { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
 import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS, wiringOf } from "../platform/peer-pods";
@@ -37,8 +37,8 @@ export class AksPeerPods extends pulumi.ComponentResource implements ClusterPlat
   readonly before: pulumi.Resource[];
   /** Resource group of the guests; `destroy` deletes it, and what was left in it, before the network. */
   readonly guestsResourceGroup: pulumi.Output<string>;
-  /** Commands that list and delete guests that were left behind (docs/azure.md). */
-  readonly sweep: pulumi.Output<string[]>;
+  /** Commands that list and delete guests that were left behind, for `sealflow sweep` (docs/azure.md). */
+  readonly sweep: pulumi.Output<Sweep>;
 
   constructor(name: string, args: AksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("sealflow:index:AksPeerPods", name, {}, opts);

@@ -16,7 +16,7 @@ export {
 } from "./lookup";
 export { creationOrder, deletionOrder, deletionProblems, type Needs, PARTS, type Part, partsOf } from "./order";
 export { PlatformError, type PlatformProblem, type PlatformProblemCode, platformProblemText } from "./problems";
-export { type AwsSweep, type AzureSweep, sweepCommands } from "./sweep";
+export { type AwsSweep, type AzureSweep, type Sweep, sweepCommands } from "./sweep";
 export type { Cloud, InstanceFamily, InstanceSize, PlatformModel, PlatformRow, PlatformState } from "./types";
 export { PEER_PODS_RUNTIME_CLASS } from "./usable";
 export { ADAPTOR_RELEASE, requirePlatform, validatePlatform } from "./validate";

@@ -27,6 +27,7 @@ const COMMANDS = [
   "verify",
   "keys",
   "platforms",
+  "sweep",
   "pulumi",
 ];
 

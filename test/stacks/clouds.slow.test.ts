@@ -2,14 +2,15 @@
  * stacks/azure.ts, stacks/aws.ts and stacks/baremetal.ts as they are, from the first `up` to `destroy`, on the real engine:
  * clouds are the stand-ins, their clusters answer with a real API server, whose one node simulates guests. No network.
  */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { HttpsClient } from "../../relying-party/http/client";
 import { sampleHandshake } from "../../relying-party/kbs-client";
 import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
 import type { KubernetesNode } from "../../untrusted/node/kubernetes";
 import { ok, sealflow } from "../support/cli";
-import { SUBSCRIPTION } from "../support/cloud-providers/azure";
+import { leakPodInstance } from "../support/cloud-providers/aws";
+import { leakPodVm, SUBSCRIPTION } from "../support/cloud-providers/azure";
 import type { Call } from "../support/cloud-providers/store";
 import { type GrantedGuest, guestsOf, playHardware } from "../support/played-hardware";
 import { createStackProject, FILLED, relyingPartyFilled, type StackProject } from "../support/stack-project";
@@ -42,15 +43,14 @@ beforeAll(async () => {
   const read = (file: string) => readFileSync(file, "utf8");
   token = read(path.join(cluster.dir, "admin.token"));
   const admin = JSON.parse(read(cluster.kubeconfig));
-  // Whoever has a kubeconfig of EKS signs in by Amazon's command.
-  const credential = { apiVersion: "client.authentication.k8s.io/v1beta1", kind: "ExecCredential", status: { token } };
   const bin = path.join(project.dir, "bin");
   mkdirSync(bin);
-  writeFileSync(path.join(bin, "aws"), `#!/bin/sh\n[ "$2" = get-token ] && echo '${JSON.stringify(credential)}'\n`);
-  chmodSync(path.join(bin, "aws"), 0o700);
+  for (const name of ["az", "aws"])
+    symlinkSync(path.resolve(__dirname, "../support/cloud-commands.js"), path.join(bin, name));
   Object.assign(project.env, {
     PATH: [bin, project.env.PATH ?? process.env.PATH].join(path.delimiter),
     SEALFLOW_TEST_HELM: helm,
+    SEALFLOW_TEST_CLUSTER_TOKEN: token,
     SEALFLOW_KBS_ADMIN_KEY_FILE: path.join(project.home, "dev/admin-key.jwk"),
   });
   for (const resource of GIVEN) project.cloud("azure-native").put(resource);
@@ -176,6 +176,29 @@ suite.each([
       expect(fetched.stdout).toMatch(/receipts verified: 7\/7/);
     });
   }
+
+  it("a guest that was left behind is listed by `sealflow sweep`, and goes only with --delete", async () => {
+    const cloud = project.cloud(pkg);
+    const idOf = (name: string) => cloud.all().find((resource) => resource.name === name)?.id ?? "";
+    const owner = { "sealflow-platform": `sealflow/${stack}/cloud` };
+    const before = cloud.all().length;
+    const other = { "sealflow-platform": "sealflow/another/cloud" };
+    if (stack === "azure") leakPodVm(cloud, idOf("cloud-guests"), idOf("cloud-guests-subnet"), owner);
+    else leakPodInstance(cloud, idOf("cloud-guests"), owner);
+    const stranger = { id: "stranger", type: "AWS::EC2::Instance", name: "", inputs: { tags: other }, outputs: {} };
+    cloud.put(stranger);
+    const leaked = cloud.all().length - before - 1;
+    const listed = await ok(project, ["sweep", "--stack", stack], project.env);
+    expect(listed.stdout).toContain(`${leaked} left behind`);
+    expect(listed.stdout).not.toContain("stranger");
+    expect(cloud.all()).toHaveLength(before + leaked + 1);
+    expect((await ok(project, ["sweep", "--stack", stack, "--delete"], project.env)).stdout).toContain(
+      `${leaked} deleted`,
+    );
+    expect(cloud.all()).toHaveLength(before + 1);
+    cloud.remove("stranger");
+    expect((await ok(project, ["sweep", "--stack", stack], project.env)).stdout).toMatch(/nothing was left behind/);
+  });
 
   it("destroy leaves nothing in cloud and cluster", async () => {
     await destroy(stack);

@@ -1,9 +1,13 @@
-/** Every call of both clouds' platforms goes wrong in turn, in the clouds' own words. One stack has both, to save time. */
+/**
+ * Every call of everything that is made in both clouds goes wrong in turn, in the clouds' own words: platforms, new and
+ * adopted, confidential nodes, storage. One stack has all, to save time.
+ */
 import * as path from "node:path";
 import type { Fault } from "../../support/cloud-providers/faults";
 import type { Store } from "../../support/cloud-providers/store";
 import { EngineStack } from "../../support/engine-stack";
 import { layersOf } from "../../support/graph";
+import { give, onlyGiven } from "./given";
 
 const WORDS = /QuotaExceeded|409 Conflict|403 AuthorizationFailed/;
 const KINDS = ["quota", "conflict", "denied"] as const;
@@ -17,11 +21,12 @@ let rounds: string[][];
 
 beforeAll(async () => {
   stack = await EngineStack.create({ module: path.join(__dirname, "programs.ts") });
-  await stack.program("bothClouds");
+  give(stack.cloud("azure-native"), stack.cloud("aws"));
+  await stack.program("everything");
   expect(await stack.up()).toMatchObject({ ok: true });
   clouds = ["azure-native", "aws"].map((pkg) => {
     const store = stack.cloud(pkg);
-    return { store, names: store.all().map(({ name }) => name) };
+    return { store, names: made(store) };
   });
   rounds = roundsOf(layersOf(stack.state()));
 }, 120_000);
@@ -33,7 +38,10 @@ const roundsOf = (layers: readonly string[][]): string[][] =>
     .flatMap((layer) => [layer.filter((_, i) => i % 2 === 0), layer.filter((_, i) => i % 2 === 1)])
     .filter((round) => round.length > 0);
 
-const left = (): string[] => clouds.flatMap(({ store }) => store.all().map(({ name }) => name));
+/** What was given has no name. */
+const made = (store: Store): string[] => store.all().flatMap(({ name }) => name || []);
+
+const left = (): string[] => clouds.flatMap(({ store }) => made(store));
 
 /** Each call of a kind fails once. @returns how often the step was tried until it went well. */
 async function failOnce(on: Fault["on"], step: () => Promise<{ ok: boolean; text: string }>): Promise<number> {
@@ -85,5 +93,6 @@ test("each create fails for good: destroy cleans up what there is", async () => 
     expect(failed).toEqual(round);
     expect({ round, ...(await stack.destroy()), left: left() }).toMatchObject({ round, ok: true, left: [] });
   }
+  expect(clouds.map(({ store }) => onlyGiven(store))).toEqual([true, true]);
   expect(struck.size).toBe(clouds.flatMap(({ names }) => names).length);
 }, 900_000);

@@ -134,8 +134,8 @@ describe.each(CLOUDS)("$pkg", ({ pkg, program, parts, workers }) => {
       return; // and the next test finds nothing left
     }
     leakPodInstance(cloud(), idOf("cloud-guests"), OWNER);
-    const { sweep } = (await stack.outputs()) as { sweep: string[] };
-    expect(sweep.join("\n")).toContain("Name=tag:sealflow-platform,Values=project/dev/cloud");
+    const { sweep } = (await stack.outputs()) as { sweep: { list: string[] } };
+    expect(sweep.list.join("\n")).toContain("Name=tag:sealflow-platform,Values=project/dev/cloud");
     const stopped = await stack.destroy();
     expect(stopped).toMatchObject({ ok: false });
     expect(stopped.text).toMatch(/DependencyViolation: subnet-\w+ has dependencies \(i-0123456789abcdef0\)/);

@@ -1,8 +1,14 @@
 /** Programs that tests of the cloud components run on the engine. */
 
 import { ResourceGroup } from "@pulumi/azure-native/resources";
-import { EksPeerPods, type EksPeerPodsArgs, EncryptedBucket } from "../../../components/aws";
-import { AksPeerPods, type AksPeerPodsArgs, EncryptedContainer } from "../../../components/azure";
+import { EksConfidentialNodeGroup, EksPeerPods, type EksPeerPodsArgs, EncryptedBucket } from "../../../components/aws";
+import {
+  AksConfidentialNodePool,
+  AksPeerPods,
+  type AksPeerPodsArgs,
+  EncryptedContainer,
+} from "../../../components/azure";
+import { GIVEN_AKS, GIVEN_AWS_NETWORK, GIVEN_AZURE_NETWORK, GIVEN_EKS, LEDGER_ROLE, PRINCIPAL } from "./given";
 
 export const IMAGE =
   "/subscriptions/11111111-2222-4333-8444-555555555555/resourceGroups/images/providers/Microsoft.Compute/galleries/guests/images/podvm/versions/0.22.0";
@@ -30,25 +36,66 @@ export function awsPeerPods(args: Partial<EksPeerPodsArgs>) {
   return { kubeconfig, chart: runtime.chart, sweep };
 }
 
-export function bothClouds() {
-  new AksPeerPods("azure", {
+const AZURE = {
+  location: "eastus",
+  image: { id: IMAGE, defaultPolicy: "deny" },
+  sizes: { default: "Standard_DC2as_v5" },
+} as const;
+const AWS = {
+  region: "us-east-2",
+  image: { id: "ami-0123456789abcdef0", defaultPolicy: "deny" },
+  sizes: { default: "m6a.large" },
+  acknowledgeUnboundInitdata: true,
+} as const;
+
+/** Both clouds' platforms on networks and clusters that are there, and nodes that are confidential as a whole. */
+export function adopted() {
+  const azure = new AksPeerPods("azure-adopted", {
+    ...AZURE,
+    cluster: GIVEN_AKS,
+    network: { existing: GIVEN_AZURE_NETWORK },
+  });
+  const aws = new EksPeerPods("aws-adopted", {
+    ...AWS,
+    cluster: GIVEN_EKS,
+    network: { existing: GIVEN_AWS_NETWORK },
+    workers: { existing: true },
+  });
+  new AksConfidentialNodePool("azure-nodes", {
+    resourceGroupName: GIVEN_AKS.resourceGroupName,
+    clusterName: GIVEN_AKS.name,
     location: "eastus",
-    image: { id: IMAGE, defaultPolicy: "deny" },
-    sizes: { default: "Standard_DC2as_v5" },
+    size: "Standard_DC4as_v5",
+    subnetId: GIVEN_AZURE_NETWORK.nodesSubnetId,
   });
-  new EksPeerPods("aws", {
+  new EksConfidentialNodeGroup("aws-nodes", {
     region: "us-east-2",
-    image: { id: "ami-0123456789abcdef0", defaultPolicy: "deny" },
-    sizes: { default: "m6a.large" },
-    acknowledgeUnboundInitdata: true,
+    cluster: {
+      name: GIVEN_EKS.name,
+      endpoint: "https://given.gr7.us-east-2.eks.amazonaws.com",
+      certificateAuthority: "Z2l2ZW4=",
+      serviceCidr: "172.20.0.0/16",
+      securityGroupId: GIVEN_EKS.securityGroupId,
+    },
+    subnetIds: GIVEN_AWS_NETWORK.nodesSubnetIds,
+    imageId: "ami-0123456789abcdef1",
+    size: "m6a.xlarge",
   });
+  return { azure: azure.kubeconfig, aws: aws.kubeconfig };
+}
+
+/** Everything that the components make in both clouds. */
+export function everything() {
+  new AksPeerPods("azure", AZURE);
+  new EksPeerPods("aws", AWS);
+  adopted();
+  bothStorages({ principalId: PRINCIPAL });
 }
 
 /** Storage of both clouds, with the ledger's identity given. */
 export function bothStorages({ principalId, retentionSeconds }: { principalId: string; retentionSeconds?: number }) {
   const retention = retentionSeconds === undefined ? {} : { retentionSeconds };
-  const ledgerRoleArn = "arn:aws:iam::123456789012:role/ledger";
-  const bucket = new EncryptedBucket("sealed", { region: "us-east-2", ledgerRoleArn, ...retention });
+  const bucket = new EncryptedBucket("sealed", { region: "us-east-2", ledgerRoleArn: LEDGER_ROLE, ...retention });
   const group = new ResourceGroup("group", { location: "eastus" });
   const container = new EncryptedContainer("blobs", {
     resourceGroupName: group.name,

@@ -1,9 +1,8 @@
 /** Storage of sealed objects in both clouds: closed from the first moment, and gone in the end. */
 import * as path from "node:path";
 import { EngineStack } from "../../support/engine-stack";
+import { LEDGER_ROLE, PRINCIPAL } from "./given";
 
-const ROLE = "arn:aws:iam::123456789012:role/ledger";
-const PRINCIPAL = "77777777-8888-4999-aaaa-bbbbbbbbbbbb";
 let stack: EngineStack;
 beforeAll(async () => {
   stack = await EngineStack.create({ module: path.join(__dirname, "programs.ts") });
@@ -38,7 +37,7 @@ test("S3: without TLS nobody gets in, and to objects nobody but the ledger's rol
   expect(sids.ObjectsForLedgerOnly).toMatchObject({
     Effect: "Deny",
     Principal: "*",
-    Condition: { StringNotEquals: { "aws:PrincipalArn": ROLE } },
+    Condition: { StringNotEquals: { "aws:PrincipalArn": LEDGER_ROLE } },
   });
   expect(
     Statement.filter((s: { Effect: string; Principal: unknown }) => s.Effect === "Allow" && s.Principal === "*"),
@@ -46,7 +45,7 @@ test("S3: without TLS nobody gets in, and to objects nobody but the ledger's rol
   expect(inputs("aws", "sealed-not-public")).toMatchObject({ blockPublicAcls: true, restrictPublicBuckets: true });
   const key = JSON.parse(inputs("aws", "sealed-key").policy ?? "").Statement;
   const users = key.filter((s: { Action: string[] }) => s.Action.includes("kms:Decrypt"));
-  expect(users.map((s: { Principal: object }) => s.Principal)).toEqual([{ AWS: ROLE }]);
+  expect(users.map((s: { Principal: object }) => s.Principal)).toEqual([{ AWS: LEDGER_ROLE }]);
 });
 
 test("Azure: no account keys, nothing public, roles of the ledger alone", () => {
