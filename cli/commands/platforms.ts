@@ -1,4 +1,4 @@
-import { FAMILIES, PLATFORMS, type PlatformRow, platformProblem, platformWiring } from "../../model";
+import { componentOf, FAMILIES, PLATFORMS, type PlatformRow, platformProblem, platformWiring } from "../../model";
 import type { Context } from "../context";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
@@ -42,9 +42,15 @@ const bound = ({ initdata }: PlatformRow): string =>
 function details(row: PlatformRow): string[] {
   const wiring = platformWiring(row.platform);
   const families = FAMILIES.filter(({ family }) => row.families.includes(family));
+  const by = componentOf(row.platform);
   return [
     `${row.platform}: ${row.state}`,
     row.reason,
+    ...(by
+      ? [
+          `deployed by: ${by.component} of ${by.entry} (docs/${by.doc}); on a cluster that is there: ExistingCluster of sealflow/kubernetes`,
+        ]
+      : []),
     ...(row.instead === "" ? [] : [`use instead: ${row.instead}`]),
     `confidential: ${row.confidential ? "yes" : "no"}; hardware: ${row.hardware ?? "none"}; evidence: ${row.tee ?? "none"}; one guest holds: ${row.boundary}`,
     ...(row.runtimeClasses.length === 0 ? [] : [`runtime classes: ${row.runtimeClasses.join(", ") || "none"}`]),

@@ -1,4 +1,5 @@
 /** docs/platforms.md, made from the rows. */
+import { componentOf } from "./components";
 import { FAMILIES } from "./families";
 import { INITDATA_CARRIERS } from "./initdata";
 import { PLATFORMS } from "./lookup";
@@ -15,6 +16,11 @@ function initdata({ initdata: rule }: PlatformRow): string {
   return `${rule.algorithm}, ${where}, ${INITDATA_CARRIERS[rule.carrier].limit} characters`;
 }
 
+function deployedBy({ platform }: PlatformRow): string {
+  const found = componentOf(platform);
+  return found ? `[\`${found.component}\`](${found.doc}) of \`${found.entry}\`` : "–";
+}
+
 /** Markdown; the same bytes from the same rows. */
 export function platformsDocument(): string {
   const usable = PLATFORMS.filter(({ state }) => state !== "refused");
@@ -25,7 +31,7 @@ export function platformsDocument(): string {
 
 Made from model/platforms by \`node tools/platforms-doc.js\`; \`sealflow platforms\` prints the same. A platform says where confidential pods run. What a program asks of one is checked at preview: every problem at once, each with its remedy. Nothing falls back silently to a plain pod.
 
-**supported**: evidence and initdata bind the step's program to hardware, and upstream tests it. **experimental**: something of that is missing; the reason says what, and previews repeat it. **refused**: named so that one learns why. The rules of a platform are here before the component that deploys it; see [deploying](deploying.md) for the components of this version.
+**supported**: evidence and initdata bind the step's program to hardware, and upstream tests it. **experimental**: something of that is missing; the reason says what, and previews repeat it. **refused**: named so that one learns why. Each platform has a component that deploys it; \`ExistingCluster\` of \`sealflow/kubernetes\` takes a cluster that is there already, for any row. How they are put together: [deploying](deploying.md).
 
 ## To be used
 
@@ -38,6 +44,7 @@ ${table(
     "One guest holds",
     "Initdata",
     "Runtime classes",
+    "Component",
     "What it is, what it lacks",
     "Source",
   ],
@@ -49,6 +56,7 @@ ${table(
     row.boundary,
     initdata(row),
     code(row.runtimeClasses) || "–",
+    deployedBy(row),
     row.reason,
     row.source,
   ]),

@@ -2,6 +2,7 @@
 export type * from "./args";
 export { WORKER_LABEL } from "./check/cluster";
 export { HOST_FLOORS, type HostFloor } from "./check/hosts";
+export { componentOf, type PlatformComponent } from "./components";
 export { platformsDocument } from "./document";
 export { FAMILIES, familyOf, sizeOf } from "./families";
 export { type DefaultPolicy, stockImageProblem, stockImageWarning } from "./guest-image";

@@ -1,5 +1,7 @@
+import { existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { PLATFORMS } from "../../model";
+import * as path from "node:path";
+import { componentOf, PLATFORMS } from "../../model";
 import { call } from "./support/call";
 
 const sealflow = (...args: string[]) => call(["platforms", ...args], { cwd: tmpdir() });
@@ -24,6 +26,7 @@ test("one platform comes with sizes, initdata rule and source", async () => {
   const { stdout } = await sealflow("azure-peer-pods-snp");
   expect(stdout).toMatch(/^ {2}Standard_DC2as_v5 +2 vCPUs, 8 GiB$/m);
   expect(stdout).toContain("initdata: sha256, PCR 8, at most 45056 characters");
+  expect(stdout).toContain("deployed by: AksPeerPods of sealflow/azure (docs/azure.md)");
   expect((await sealflow("aks-kata-cc")).stdout).toContain("use instead: peer pods on AKS");
   expect((await sealflow("baremetal-tdx", "--json")).json).toMatchObject({ tee: "tdx", families: [] });
 });
@@ -32,4 +35,16 @@ test("one that does not exist is wrong usage, with the one that was meant", asyn
   const { code, stderr } = await sealflow("baremetal-sn");
   expect(code).toBe(1);
   expect(stderr).toContain('Did you mean "baremetal-snp"?');
+});
+
+test("every platform that may be used names a component that its entry exports, and a file in docs/", () => {
+  const root = path.resolve(__dirname, "../..");
+  for (const { platform, state } of PLATFORMS) {
+    const found = componentOf(platform);
+    expect({ platform, has: found !== undefined }).toEqual({ platform, has: state !== "refused" });
+    if (!found) continue;
+    const entry = found.entry === "sealflow" ? "index.ts" : `components/${found.entry.split("/")[1]}.ts`;
+    expect(readFileSync(path.join(root, entry), "utf8")).toMatch(new RegExp(`\\b${found.component}\\b`));
+    expect(existsSync(path.join(root, "docs", found.doc))).toBe(true);
+  }
 });
