@@ -55,7 +55,10 @@ const EXTRA_STARTS = 3;
 /** @returns one end per step, in the order in which they ended. @throws BackendError, NodeError. */
 export async function runWorkload(options: RunWorkloadOptions): Promise<StepEnd[]> {
   const workload = await readWorkload(options.folder);
-  return new Schedule(workload, options).finish();
+  // Now: a deployment that replaces them must not change what a run on the way is made of.
+  const jobs = new Map<string, unknown>();
+  for (const [name, step] of Object.entries(workload.steps)) jobs.set(name, await readJob(options.folder, step));
+  return new Schedule(workload, jobs, options).finish();
 }
 
 class Schedule {
@@ -65,6 +68,7 @@ class Schedule {
 
   constructor(
     private readonly workload: Workload,
+    private readonly jobs: ReadonlyMap<string, unknown>,
     private readonly options: RunWorkloadOptions,
   ) {
     this.#slots = new Slots(options.parallel ?? Math.max(1, availableParallelism()));
@@ -109,7 +113,7 @@ class Schedule {
   }
 
   async #runStep(name: string, step: WorkloadStep): Promise<void> {
-    const job = await readJob(this.options.folder, step);
+    const job = this.jobs.get(name);
     // The ledger assigns the shards that are missing, whatever the pod's index. One pod too many would be a twin, and
     // a twin uses up an attempt.
     const missing = step.shards - this.#done(name);
