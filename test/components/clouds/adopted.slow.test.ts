@@ -36,8 +36,8 @@ test("the graph is as reviewed: no network, no cluster", () => {
 });
 
 test("confidential nodes are: by their size on Azure, by the option of their processor on AWS", () => {
-  expect(inputs("azure-native", "azure-nodes-pool")).toMatchObject({ vmSize: "Standard_DC4as_v5", enableFIPS: false });
-  const template = inputs("aws", "aws-nodes-template");
+  expect(inputs("azure-native", "azure-cvm-pool")).toMatchObject({ vmSize: "Standard_DC4as_v5", enableFIPS: false });
+  const template = inputs("aws", "aws-cvm-template");
   expect(template).toMatchObject({ cpuOptions: { amdSevSnp: "enabled" }, metadataOptions: { httpTokens: "required" } });
   expect(Buffer.from(template.userData ?? "", "base64").toString("utf8")).toContain("172.20.0.0/16");
 });

@@ -61,14 +61,14 @@ export function adopted() {
     network: { existing: GIVEN_AWS_NETWORK },
     workers: { existing: true },
   });
-  new AksConfidentialNodePool("azure-nodes", {
+  new AksConfidentialNodePool("azure-cvm", {
     resourceGroupName: GIVEN_AKS.resourceGroupName,
     clusterName: GIVEN_AKS.name,
     location: "eastus",
     size: "Standard_DC4as_v5",
     subnetId: GIVEN_AZURE_NETWORK.nodesSubnetId,
   });
-  new EksConfidentialNodeGroup("aws-nodes", {
+  new EksConfidentialNodeGroup("aws-cvm", {
     region: "us-east-2",
     cluster: {
       name: GIVEN_EKS.name,
