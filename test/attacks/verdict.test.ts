@@ -39,7 +39,9 @@ describe("the harness", () => {
   });
 
   it("has the table of docs/attacks.md", () => {
-    const rows = readFileSync(join(__dirname, "..", "..", "docs", "attacks.md"), "utf8").match(/^\| \d+ \|.*$/gm);
+    const text = readFileSync(join(__dirname, "..", "..", "docs", "attacks.md"), "utf8");
+    // The other table is of those that an API server is needed for; their own suite mounts them.
+    const rows = text.split("\n## By whoever owns the cluster\n")[0]?.match(/^\| \d+ \|.*$/gm);
     const row = ({ number, title, power, expected }: Attack) =>
       `| ${number} | ${title} | ${power} | ${expected.join(", ")} |`;
     expect(rows).toEqual(ATTACKS.map(row));
