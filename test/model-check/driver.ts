@@ -335,6 +335,8 @@ class Player {
     const runs = (body.runs as RealRun[]).map((r) => [
       r.run,
       r.state,
+      // A slot that meets a registration may be of either version, and its answer does not tell.
+      this.#worlds.findIndex(({ digest }) => digest === r.descriptor),
       Object.fromEntries(
         Object.entries(r.steps).map(([name, { shards }]) => [
           name,
@@ -365,6 +367,7 @@ class Player {
 interface RealRun {
   readonly run: string;
   readonly state: string;
+  readonly descriptor: string;
   readonly steps: Record<
     string,
     { shards: { state: string; attempts: number; attempt: number; failures: readonly unknown[] }[] }
@@ -375,6 +378,7 @@ function modelStatus(spec: Spec, state: State): string {
   const runs = state.runs.map((run) => [
     run.id,
     runState(state, run),
+    run.version,
     Object.fromEntries(
       Object.keys(spec.steps).map((name) => [
         name,
