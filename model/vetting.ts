@@ -45,7 +45,21 @@ export const VETTING: readonly VettedFeature[] = [
     reason: "how many copies ran tells a size of the data, and the control plane would choose it",
     instead: "a fixed `shards: N` (1 to 1000); copies without work write empty outputs",
     available: true,
-    asks: { step: ["withItems", "withSequence", "foreach", "matrix", "map", "parallelFor", "maxShards", "dynamic"] },
+    asks: {
+      step: [
+        "withItems",
+        "withSequence",
+        "foreach",
+        "matrix",
+        "map",
+        "parallelFor",
+        "maxShards",
+        "dynamic",
+        "loop",
+        "items",
+        "replicas",
+      ],
+    },
   },
   {
     feature: "retries",
@@ -61,7 +75,7 @@ export const VETTING: readonly VettedFeature[] = [
     reason: "the runner enforces it inside the guest, so no host clock is involved",
     instead: '`timeout: "30m"`',
     available: true,
-    asks: { step: ["timeoutSeconds", "activeDeadlineSeconds", "deadline"] },
+    asks: { step: ["timeoutSeconds", "activeDeadlineSeconds", "deadline", "startingDeadlineSeconds"] },
   },
   {
     feature: "step cache",
@@ -104,7 +118,7 @@ export const VETTING: readonly VettedFeature[] = [
     reason: "reading a container's streams from outside is denied by the agent policy",
     instead: "the runner uploads the log encrypted to the owner: `sealflow logs`",
     available: true,
-    asks: { step: ["logs", "logging", "stdout", "stderr"] },
+    asks: { pipeline: ["archiveLogs"], step: ["logs", "logging", "stdout", "stderr", "archiveLogs"] },
   },
   {
     feature: "metrics in a dashboard",
@@ -112,7 +126,7 @@ export const VETTING: readonly VettedFeature[] = [
     reason: "a number computed from private data is private data",
     instead: "write metrics to an output and release it",
     available: true,
-    asks: { pipeline: ["metrics"], step: ["metrics"] },
+    asks: { pipeline: ["metrics"], step: ["metrics", "dashboard", "visualization"] },
   },
   {
     feature: "exec and debug pause",
@@ -137,7 +151,20 @@ export const VETTING: readonly VettedFeature[] = [
       "the host reads, changes and rolls back what is on them; subPath, hostPath and image volumes break policies",
     instead: "inputs and outputs are encrypted edges; scratch space is guest memory",
     available: true,
-    asks: { pipeline: ["volumes"], step: ["volumes", "volumeMounts", "mounts", "workspace", "subPath", "hostPath"] },
+    asks: {
+      pipeline: ["volumes"],
+      step: [
+        "volumes",
+        "volumeMounts",
+        "mounts",
+        "workspace",
+        "workspaces",
+        "pvc",
+        "volumeClaimTemplates",
+        "subPath",
+        "hostPath",
+      ],
+    },
   },
   {
     feature: "downward API and cluster identity",
@@ -169,7 +196,7 @@ export const VETTING: readonly VettedFeature[] = [
     reason: "a GPU that was not attested together with the guest may be a different one",
     instead: "CPU steps; GPUs come with their attestation later",
     available: false,
-    asks: { step: ["gpu", "gpus", "accelerator", "accelerators"] },
+    asks: { step: ["gpu", "gpus", "accelerator", "accelerators", "acceleratorType", "resourceClaims"] },
   },
   {
     feature: "schedules",
@@ -178,7 +205,7 @@ export const VETTING: readonly VettedFeature[] = [
     instead:
       '`schedules: { nightly: "30 3 * * *" }` (UTC), signed by `up`: a slot opens one run, not before its time; `sealflow schedules` shows and opens them',
     available: true,
-    asks: { pipeline: ["schedule", "cron", "trigger", "triggers"] },
+    asks: { pipeline: ["schedule", "cron", "trigger", "triggers", "events", "webhook", "recurring"] },
   },
   {
     feature: "predefined components",
@@ -187,7 +214,10 @@ export const VETTING: readonly VettedFeature[] = [
     instead:
       "a step from an image that is pinned by digest when it is sealed; its command, edges and egress are in its identity",
     available: true,
-    asks: { step: ["uses", "component", "componentRef", "templateRef", "taskRef"] },
+    asks: {
+      pipeline: ["components", "workflowTemplateRef"],
+      step: ["uses", "component", "componentRef", "templateRef", "taskRef", "template"],
+    },
   },
   {
     feature: "scripts interpolated by the engine",
@@ -205,6 +235,123 @@ export const VETTING: readonly VettedFeature[] = [
       "write the steps with a function that takes the pipeline; or release there and read it here with `fromStack`",
     available: true,
     asks: { step: ["pipeline", "subPipeline", "workflow", "dag"] },
+  },
+  {
+    feature: "artifacts and artifact repositories",
+    verdict: "modified",
+    reason: "whoever owns the bucket reads them, exchanges them and decides which version a step gets",
+    instead:
+      "`inputs` and `outputs` with a format: sealed objects that the ledger names; data from outside is a dataset of the pipeline",
+    available: true,
+    asks: {
+      pipeline: ["artifacts", "artifactRepository", "artifactRepositoryRef"],
+      step: ["artifacts", "importer", "archiveLocation", "s3", "gcs", "oss", "git", "http", "data"],
+    },
+  },
+  {
+    feature: "lineage and metadata stores",
+    verdict: "modified",
+    reason: "a database beside the engine says what its operator wants it to say",
+    instead: "receipts, signed in the guests and checked offline: `sealflow verify`",
+    available: true,
+    asks: { pipeline: ["lineage", "metadata", "experiment"], step: ["lineage", "metadata"] },
+  },
+  {
+    feature: "labels and annotations",
+    verdict: "refused",
+    reason: "everybody on the cluster reads and changes them, and runtimes take settings of a guest from annotations",
+    instead:
+      "objects carry `app.kubernetes.io/part-of` and `…/component`, and Workflows `sealflow/run`: select by these",
+    available: true,
+    asks: { pipeline: ["labels", "annotations"], step: ["labels", "annotations", "podLabels", "podAnnotations"] },
+  },
+  {
+    feature: "choice of nodes, queue and priority",
+    verdict: "refused",
+    reason:
+      "where and when a pod runs is the control plane's decision whatever a pipeline asks for; only evidence says what it runs on",
+    instead:
+      "the platform's runtime class leads to nodes that can take it; the cluster's administrators set priorities, quotas and queues on the namespace",
+    available: true,
+    asks: {
+      pipeline: ["nodeSelector", "affinity", "tolerations", "schedulerName", "priority", "priorityClassName"],
+      step: [
+        "nodeSelector",
+        "affinity",
+        "tolerations",
+        "schedulerName",
+        "priority",
+        "priorityClassName",
+        "queue",
+        "runtimeClassName",
+        "topologySpreadConstraints",
+      ],
+    },
+  },
+  {
+    feature: "limits on how much runs at once",
+    verdict: "modified",
+    reason: "an engine that ignores a lock or a limit is not noticed, so nothing may rest on it but load",
+    instead: "`argoBackend({ parallelism })`; what must happen once is counted by the ledger, for every step and shard",
+    available: true,
+    asks: {
+      pipeline: ["parallelism", "synchronization", "mutex", "semaphore", "concurrency"],
+      step: ["parallelism", "synchronization", "mutex", "semaphore", "concurrency"],
+    },
+  },
+  {
+    feature: "approvals and suspended steps",
+    verdict: "refused",
+    reason: "whoever has the API server resumes a suspended step, or starts the next one beside it",
+    instead:
+      "two pipelines: the second reads the first one's release (`fromStack`), and whoever approves opens its run",
+    available: true,
+    asks: { pipeline: ["suspend", "approval"], step: ["suspend", "approval", "manual"] },
+  },
+  {
+    feature: "steps that serve others while they run",
+    verdict: "refused",
+    reason: "what passes between running pods has no receipt, and the host chooses who is at the other end",
+    instead: "a step ends, and what it made is an output",
+    available: true,
+    asks: { step: ["daemon", "ports", "hostNetwork", "hostAliases", "dnsConfig", "dnsPolicy"] },
+  },
+  {
+    feature: "probes and container hooks",
+    verdict: "refused",
+    reason: "they are commands that the host runs in a container, which the agent policy denies",
+    instead: "`timeout` ends a program that hangs",
+    available: true,
+    asks: { step: ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "postStart", "preStop"] },
+  },
+  {
+    feature: "going on after a failure",
+    verdict: "refused",
+    reason: "a run with a step that failed would be told from a whole one by the engine alone",
+    instead:
+      "a step without attempts left ends the run; a program that can cope ends with 0 and writes an output that says so",
+    available: true,
+    asks: { pipeline: ["failFast"], step: ["continueOn", "ignoreFailure", "continueOnError", "failFast", "optional"] },
+  },
+  {
+    feature: "retention and garbage collection",
+    verdict: "modified",
+    reason: "an object that its store says is deleted may still be there; a key that is gone cannot be used",
+    instead:
+      "the run secret goes at the run's expiry (`retentionSeconds` of EncryptedStorage); `keptSeconds` of `argoBackend` for finished Workflows",
+    available: true,
+    asks: {
+      pipeline: ["ttlStrategy", "ttl", "podGC", "artifactGC", "retention"],
+      step: ["ttlSecondsAfterFinished", "podGC", "artifactGC"],
+    },
+  },
+  {
+    feature: "engine plugins and other kinds of steps",
+    verdict: "refused",
+    reason: "they run in the control plane, outside of every guest, on whatever they are given",
+    instead: "a program in a step's image",
+    available: true,
+    asks: { step: ["plugin", "resourceTemplate", "containerSet", "executor", "customJob"] },
   },
 ];
 

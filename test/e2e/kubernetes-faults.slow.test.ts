@@ -18,7 +18,7 @@ import { scanString } from "../support/scan";
 
 jest.setTimeout(Number(process.env.SEALFLOW_TEST_SECONDS ?? 300) * 1000);
 
-/** More of them by hand: docs/kubernetes.md, "Large pipelines". */
+/** More of them by hand: docs/argo.md, "Large pipelines". */
 const LEAVES = Number(process.env.SEALFLOW_TEST_LEAVES ?? 4);
 const RECEIPTS = LEAVES + SHARDS + 2;
 

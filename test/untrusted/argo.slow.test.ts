@@ -178,7 +178,7 @@ suite("a pipeline on Argo", () => {
         "-",
       );
     expect(check({ spec }).stderr).toBe("");
-    // The exception, and why: steps have capabilities inside their guest (docs/kubernetes.md).
+    // The exception, and why: steps have capabilities inside their guest (docs/argo.md).
     expect(check({ spec: small[0]?.job.spec.template.spec }).stderr).toMatch(
       /violates PodSecurity "restricted.*unrestricted capabilities/,
     );

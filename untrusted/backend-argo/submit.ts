@@ -53,7 +53,7 @@ export async function stopRun(client: KubernetesClient, at: BackendReference, ru
 /** A list of a kind that the server does not know is 404. */
 function explainMissing(error: unknown): never {
   if (!(error instanceof KubernetesError) || error.code !== "API_NOT_FOUND") throw error;
-  const remedy = "Install Argo Workflows 3.7 or 4 there: docs/kubernetes.md";
+  const remedy = "Install Argo Workflows 3.7 or 4 there: docs/argo.md";
   throw new ArgoError("ARGO_MISSING", `the cluster of your kubeconfig has no Workflows. ${remedy}`, { cause: error });
 }
 
