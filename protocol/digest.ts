@@ -3,7 +3,7 @@
  * cores an object takes the time of the slower of the two, not of both. Several digests of one stream have a thread
  * each. Measured by `npm run bench -- edge` and `run`.
  */
-import { createHash, createHmac } from "node:crypto";
+import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { Worker } from "node:worker_threads";
 
 export interface Digest {
@@ -19,12 +19,15 @@ export interface Digest {
 export interface Lane {
   /** HMAC-SHA256 under this key; without one, SHA-256. */
   readonly key?: Uint8Array;
-  /** Hashed before the stream; for the lanes that differ in it. */
-  readonly before?: Uint8Array;
 }
 
 export interface Digests extends Omit<Digest, "digest"> {
-  /** Lower-case hex, one for each lane, in their order; once. */
+  /**
+   * From here on every lane without a key makes a second digest, of a stream that has these bytes at this place; once.
+   * @param bytes at most SLOT_BYTES.
+   */
+  insert(bytes: Uint8Array): void;
+  /** Lower-case hex, one for each lane, in their order, then the second ones; once. */
   digests(): Promise<string[]>;
 }
 
@@ -51,13 +54,14 @@ export const createDigests = (size: number, lanes: readonly Lane[]): Digests =>
   size < THREAD_FROM ? inline(lanes) : new ThreadDigests(lanes);
 
 function inline(lanes: readonly Lane[]): Digests {
-  const hashes = lanes.map(({ key, before }) => {
-    const hash = key ? createHmac("sha256", key) : createHash("sha256");
-    return before ? hash.update(before) : hash;
-  });
+  const hashes: (Hash | Hmac)[] = lanes.map(({ key }) => (key ? createHmac("sha256", key) : createHash("sha256")));
   return {
     update: (bytes) => {
       for (const hash of hashes) hash.update(bytes);
+    },
+    insert: (bytes) => {
+      const copied = lanes.flatMap(({ key }, i) => (key ? [] : [(hashes[i] as Hash).copy().update(bytes)]));
+      hashes.push(...copied);
     },
     digests: async () => hashes.map((hash) => hash.digest("hex")),
     close: () => undefined,
@@ -69,31 +73,41 @@ const FILLED = 0;
 const FIRST = 1;
 /** In place of a length: no more slots come. */
 const END = -1;
+/** In place of a length, INSERTED - length: the slot is for `insert`. */
+const INSERTED = -2;
 
 /** Runs in a thread, for one lane after the other. As text, because the runner is one file. */
 const LOOP = `
 const { parentPort } = require("node:worker_threads");
 const { createHash, createHmac } = require("node:crypto");
-parentPort.on("message", ({ counters, lengths, slots, slotBytes, hashed, key, before }) => {
+parentPort.on("message", ({ counters, lengths, slots, slotBytes, hashed, key }) => {
   const hash = key ? createHmac("sha256", key) : createHash("sha256");
-  if (before) hash.update(before);
+  let second;
   for (let at = 0, open = true; open; ) {
     Atomics.wait(counters, ${FILLED}, at);
     for (const filled = Atomics.load(counters, ${FILLED}); at !== filled; at = (at + 1) | 0) {
       const slot = (at >>> 0) % lengths.length;
-      if (lengths[slot] === ${END}) { open = false; break; }
-      hash.update(slots.subarray(slot * slotBytes, slot * slotBytes + lengths[slot]));
+      const length = lengths[slot];
+      if (length === ${END}) { open = false; break; }
+      const inserted = length < ${END};
+      const bytes = slots.subarray(slot * slotBytes, slot * slotBytes + (inserted ? ${INSERTED} - length : length));
+      if (!inserted) {
+        hash.update(bytes);
+        second?.update(bytes);
+      } else if (!key) {
+        second = hash.copy().update(bytes);
+      }
       Atomics.store(counters, hashed, (at + 1) | 0);
       Atomics.notify(counters, hashed);
     }
   }
-  parentPort.postMessage(hash.digest("hex"));
+  parentPort.postMessage([hash, second].map((made) => made?.digest("hex")));
 });
 `;
 
 /** Threads that have nothing to do: starting one costs as much as hashing 50 MiB. */
 const idle: Thread[] = [];
-const MAX_IDLE = 2;
+const MAX_IDLE = 3;
 
 class Thread {
   readonly #worker = new Worker(LOOP, {
@@ -102,11 +116,11 @@ class Thread {
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
   });
-  #resolve: (digest: string) => void = () => undefined;
+  #resolve: (digests: (string | undefined)[]) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
 
   constructor() {
-    this.#worker.on("message", (digest: string) => this.#resolve(digest));
+    this.#worker.on("message", (digests: (string | undefined)[]) => this.#resolve(digests));
     this.#worker.on("error", (error) => this.#lost(error));
     this.#worker.on("exit", () => this.#lost(new Error("digest: the thread ended early")));
   }
@@ -117,7 +131,8 @@ class Thread {
     return known ?? new Thread();
   }
 
-  run(lane: object): Promise<string> {
+  /** @returns the lane's digest and its second one. */
+  run(lane: object): Promise<(string | undefined)[]> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -149,7 +164,7 @@ class ThreadDigests implements Digests {
   readonly #lengths = new Int32Array(new SharedArrayBuffer(4 * SLOTS));
   readonly #slots = new Uint8Array(new SharedArrayBuffer(SLOT_BYTES * SLOTS));
   readonly #threads: Thread[] = [];
-  readonly #results: Promise<string[]>;
+  readonly #results: Promise<(string | undefined)[][]>;
   #fill = 0;
   #ended = false;
 
@@ -160,13 +175,12 @@ class ThreadDigests implements Digests {
     this.#results.catch(() => undefined);
   }
 
-  #start({ key, before }: Lane, hashed: number): Promise<string> {
+  #start({ key }: Lane, hashed: number): Promise<(string | undefined)[]> {
     const thread = Thread.take();
     this.#threads.push(thread);
     const shared = { counters: this.#counters, lengths: this.#lengths, slots: this.#slots, slotBytes: SLOT_BYTES };
-    // Copies: what a thread is given takes along all of the buffer that it is a part of.
-    const copied = { key: key && new Uint8Array(key), before: before && new Uint8Array(before) };
-    return thread.run({ ...shared, ...copied, hashed });
+    // A copy: what a thread is given takes along all of the buffer that it is a part of.
+    return thread.run({ ...shared, key: key && new Uint8Array(key), hashed });
   }
 
   update(bytes: Uint8Array): void {
@@ -179,12 +193,20 @@ class ThreadDigests implements Digests {
     }
   }
 
+  insert(bytes: Uint8Array): void {
+    if (bytes.length > SLOT_BYTES) throw new RangeError(`${bytes.length} bytes to insert, at most ${SLOT_BYTES}`);
+    if (this.#fill > 0) this.#pass(this.#fill);
+    this.#slots.set(bytes, this.#slot * SLOT_BYTES);
+    this.#pass(INSERTED - bytes.length);
+  }
+
   async digests(): Promise<string[]> {
     if (this.#fill > 0) this.#pass(this.#fill);
     this.#pass(END);
     const results = await this.#results;
     this.#ended = true;
-    return results;
+    const second = results.flatMap(([, digest]) => (digest === undefined ? [] : [digest]));
+    return [...results.map(([digest]) => digest as string), ...second];
   }
 
   close(): void {

@@ -67,16 +67,20 @@ export const logRoot = (root: Root, uid: string, step: string): Uint8Array => de
 export const kekId = (root: Root, plaintextManifestDigest: string): string =>
   hex(hmacSha256(derive(root, 32, "kek-id"), utf8(plaintextManifestDigest)));
 export const kek = (root: Root, id: string): Uint8Array => derive(root, 32, "kek", id);
-/** Key (32) and initial counter block (16) of one layer, from the SHA-256 of the exact bytes encrypted and media type. */
+/**
+ * Key (32) and initial counter block (16) of one layer. The exact bytes that are encrypted follow from the four arguments
+ * and the root: they are the source's layer with its salt entry.
+ * @param index number of the layer among those that are sealed, from 0. @param source SHA-256 of the source's layer as an uncompressed tar, hex.
+ */
 export function layerKey(
   root: Root,
-  plaintextDigest: string,
+  image: string,
+  index: number,
+  source: string,
   mediaType: string,
 ): { key: Uint8Array; nonce: Uint8Array } {
-  return {
-    key: derive(root, 32, "layer-key", plaintextDigest, mediaType),
-    nonce: derive(root, 16, "layer-nonce", plaintextDigest, mediaType),
-  };
+  const labels = [image, String(index), source, mediaType];
+  return { key: derive(root, 32, "layer-key", ...labels), nonce: derive(root, 16, "layer-nonce", ...labels) };
 }
 /** Nonce of the A256GCM wrap of a layer's options under a KEK: 12 bytes. */
 export const wrapIv = (root: Root, id: string, wrappedOptionsDigest: string): Uint8Array =>

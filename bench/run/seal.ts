@@ -18,8 +18,8 @@ const TIMES_SKOPEO = 4;
 const MEMORY_MIB = 200;
 const AGAIN_SECONDS = 1;
 const ROUNDS = 3;
-/** Of the source (its own name), with salt (the layer's key), of the ciphertext (its name), and in the HMAC. */
-const SHA_PASSES = 4;
+/** Of the source (its own name, and with salt), of the ciphertext (its name), and in the HMAC. */
+const SHA_PASSES = 3;
 const CORES = availableParallelism();
 
 export async function sealing(say: (line: string) => void): Promise<Figure[]> {

@@ -29,10 +29,7 @@ export interface Origin {
 export const sourceMark = (root: Root, origin: Origin, id: string, manifest: string): string =>
   hex(hmacSha256(sourceMarkKey(root), utf8(jcs({ v: 1, ...origin, kekId: id, manifest }))));
 
-/**
- * The image with a mark for this origin, when it is whole: the digest with salt, which names the image's key, need not
- * be made again to know it.
- */
+/** The image with a mark for this origin, when it is whole: its source need not be sealed again to know it. */
 export async function markedImage(
   writer: LayoutWriter,
   root: Root,
@@ -49,15 +46,9 @@ export async function markedImage(
 
 /**
  * Whether an image is all there: documents by digest, layers by size. (A changed byte inside a layer is found by
- * whoever opens it.) @param config and `plain`, when they are known, must be the image's first parts.
+ * whoever opens it.)
  */
-export async function isWhole(
-  writer: LayoutWriter,
-  image: Descriptor,
-  id: string,
-  config?: Descriptor,
-  plain: readonly Descriptor[] = [],
-): Promise<boolean> {
+export async function isWhole(writer: LayoutWriter, image: Descriptor, id: string): Promise<boolean> {
   try {
     const layout = await Layout.open(writer.folder);
     const manifest = parseManifest(await layout.document(image), layout.where(image));
@@ -65,10 +56,7 @@ export async function isWhole(
     const opens = manifest.layers
       .filter((l) => l.annotations[KEY_PACKETS] !== undefined)
       .every((l) => kidsOf(l.annotations).every((kid) => kid.endsWith(`/${id}`)));
-    const same =
-      (config === undefined || manifest.config.digest === config.digest) &&
-      plain.every((l, i) => manifest.layers[i]?.digest === l.digest);
-    return opens && same && (await Promise.all(manifest.layers.map((l) => writer.has(l)))).every(Boolean);
+    return opens && (await Promise.all(manifest.layers.map((l) => writer.has(l)))).every(Boolean);
   } catch {
     return false;
   }

@@ -2,25 +2,33 @@
  * Seals an image. Order of layers: runner (public, plain), owner's key (public, plain), then the source's layers, each
  * with its salt entry, encrypted. Every byte follows from the source, the name, the root and the two plain layers.
  *
- * Several readings of the source and no plaintext on disk: the first ones digest (the image's key needs all layers),
- * the last one encrypts, and ends in an error when it read anything else.
+ * No plaintext on disk. A layer's key follows from its digest: a layout says it, so that its layers are read once, and an
+ * image that is sealed already not at all; a folder is digested first. A reading that finds other bytes ends in an error.
  */
 import * as path from "node:path";
 import type { ImageSource } from "../../model/spec";
 import { utf8 } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
 import { sha256hex } from "../../protocol/crypto";
-import { fingerprint, kekId, namespaceOf, type Root } from "../../protocol/keys";
-import { isName } from "../../protocol/names";
-import { type Descriptor, MEDIA, OciError, type ProcessConfig, parseManifest, REF_NAME } from "../../protocol/oci";
+import { fingerprint, kek, kekId, namespaceOf, type Root, wrapIv } from "../../protocol/keys";
+import { imageKeyPath, isName } from "../../protocol/names";
+import {
+  type Descriptor,
+  ENCRYPTED,
+  MEDIA,
+  OciError,
+  type ProcessConfig,
+  parseManifest,
+  REF_NAME,
+} from "../../protocol/oci";
+import { kidOf, wrapLayer } from "../../protocol/ocicrypt";
 import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
 import { ImageError } from "./errors";
 import { isWhole, KEK_ANNOTATION, markedImage, type Origin, SOURCE_ANNOTATION, sourceMark } from "./known";
-import { type MeasuredLayer, readSource, type Salts, sourceDigestOf, withSalt } from "./measure";
+import { claimedDigests, sourceDigestOf } from "./measure";
 import { progressOf } from "./progress";
-import { saltEntry } from "./salt";
-import { sealLayers } from "./seal-layers";
-import { openSource, PLATFORM } from "./source";
+import { type SealedLayer, sealLayers } from "./seal-layers";
+import { openSource, PLATFORM, type PlainLayer } from "./source";
 
 /** A public layer that is used as it is. */
 export interface PublicLayer {
@@ -67,14 +75,11 @@ export async function sealImage(options: SealOptions): Promise<SealedImage> {
   if (!isName(name))
     throw new ImageError("IMAGE_NAME", `image name ${JSON.stringify(name)}: use [a-z0-9-], at most 40`);
   const image = await openSource(options.source);
-  const salts: Salts = (i) => saltEntry(root, name, i);
-  const reading = () => ({ onBytes: progressOf("reading", onProgress), ...(signal ? { signal } : {}) });
-  // In an empty layout nothing can be recognised, so that one reading does for both digests.
-  const postpone = (await new LayoutWriter(options.layoutDir).entries().catch(() => [])).length > 0;
-  const read = await readSource(image, { ...reading(), salts, postpone });
+  const reading = { onBytes: progressOf("reading", onProgress), ...(signal ? { signal } : {}) };
+  const digests = await claimedDigests(image, reading);
   const origin: Origin = {
     name,
-    source: sourceDigestOf(image, read),
+    source: sourceDigestOf(image, digests),
     ownerPublicKey: options.ownerPublicKey,
     runner: hexOf(options.runnerLayer),
   };
@@ -83,7 +88,7 @@ export async function sealImage(options: SealOptions): Promise<SealedImage> {
     await mustBeReadable(writer);
     const known = await markedImage(writer, root, origin);
     if (known) return { ...known, reused: true };
-    return writeImage(options, writer, origin, await withSalt(read, salts, reading()));
+    return writeImage(options, writer, origin, image.layers, digests);
   });
   return {
     digest: manifest.digest,
@@ -106,22 +111,19 @@ async function writeImage(
   options: SealOptions,
   writer: LayoutWriter,
   origin: Origin,
-  layers: readonly MeasuredLayer[],
+  layers: readonly PlainLayer[],
+  digests: readonly string[],
 ): Promise<{ manifest: Descriptor; id: string; reused: boolean }> {
   const { root, runnerLayer } = options;
-  const runner: Descriptor = {
-    mediaType: MEDIA.layer,
-    digest: hexOf(runnerLayer),
-    size: runnerLayer.size,
-    annotations: {},
-  };
+  const runner = plainLayer(hexOf(runnerLayer), runnerLayer.size);
   const ownerBytes = await ownerLayer(options.ownerPublicKey);
-  const owner = { mediaType: MEDIA.layer, digest: sha256hex(ownerBytes), size: ownerBytes.length, annotations: {} };
-  const config = {
-    ...PLATFORM,
-    rootfs: { type: "layers", diff_ids: [runner, owner, ...layers].map((l) => `sha256:${l.digest}`) },
-  };
-  const plain = layers.map(({ digest, size }) => ({ mediaType: MEDIA.layer, digest, size, annotations: {} }));
+  const owner = plainLayer(sha256hex(ownerBytes), ownerBytes.length);
+
+  const whole = await wholeImages(writer);
+  await writer.sweep();
+  const sealed = await sealLayers(options, writer, layers, digests);
+  const plain = [runner, owner, ...sealed.map((layer) => plainLayer(layer.plain, layer.size))];
+  const config = { ...PLATFORM, rootfs: { type: "layers", diff_ids: plain.map((l) => `sha256:${l.digest}`) } };
   const configText = jcs(config);
   const configDescriptor = {
     mediaType: MEDIA.config,
@@ -129,33 +131,62 @@ async function writeImage(
     size: utf8(configText).length,
     annotations: {},
   };
-  const id = kekId(root, sha256hex(jcs(manifestJson(configDescriptor, [runner, owner, ...plain]))));
-
-  const annotated = (manifest: Descriptor): Descriptor => ({
+  const id = kekId(root, sha256hex(jcs(manifestJson(configDescriptor, plain))));
+  const wrapped = sealed.map((layer) => sealedDescriptor(root, id, layer));
+  await writer.putFile(runnerLayer.path, runner);
+  await putBytes(writer, ownerBytes, owner.digest);
+  await writer.putDocument(MEDIA.config, config);
+  const manifest = await writer.putDocument(
+    MEDIA.manifest,
+    manifestJson(configDescriptor, [runner, owner, ...wrapped]),
+  );
+  await writer.addImage({
     ...manifest,
     annotations: {
       [KEK_ANNOTATION]: id,
+      // Other sources may have the same bytes: the mark is the last one's.
       [SOURCE_ANNOTATION]: sourceMark(root, origin, id, manifest.digest),
       [REF_NAME]: manifest.digest.slice(0, 12),
     },
     platform: PLATFORM,
   });
-  const known = (await writer.entries()).find((entry) => entry.annotations[KEK_ANNOTATION] === id);
-  if (known && (await isWhole(writer, known, id, configDescriptor, [runner, owner]))) {
-    // Other sources may have the same bytes: the mark is the last one's.
-    await writer.addImage(annotated(known));
-    return { manifest: known, id, reused: true };
-  }
-
-  await writer.sweep();
-  await writer.putFile(runnerLayer.path, runner);
-  await putBytes(writer, ownerBytes, owner.digest);
-  const sealed = await sealLayers(options, writer, layers, id);
-  await writer.putDocument(MEDIA.config, config);
-  const manifest = await writer.putDocument(MEDIA.manifest, manifestJson(configDescriptor, [runner, owner, ...sealed]));
-  await writer.addImage(annotated(manifest));
-  return { manifest, id, reused: false };
+  return { manifest, id, reused: whole.has(manifest.digest) };
 }
+
+/** Digests of the images that the layout holds. */
+async function wholeImages(writer: LayoutWriter): Promise<Set<string>> {
+  const whole = new Set<string>();
+  for (const image of await writer.entries())
+    if (await isWhole(writer, image, image.annotations[KEK_ANNOTATION] ?? "")) whole.add(image.digest);
+  return whole;
+}
+
+const plainLayer = (digest: string, size: number): Descriptor => ({
+  mediaType: MEDIA.layer,
+  digest,
+  size,
+  annotations: {},
+});
+
+/** @param id names the key of the image. */
+const sealedDescriptor = (
+  root: Root,
+  id: string,
+  { plain, digest, size, hmac, key, nonce }: SealedLayer,
+): Descriptor => ({
+  mediaType: `${MEDIA.layer}${ENCRYPTED}`,
+  digest,
+  size,
+  annotations: wrapLayer({
+    key,
+    nonce,
+    digest: plain,
+    hmac,
+    kid: kidOf(imageKeyPath(namespaceOf(fingerprint(root)), id)),
+    kek: kek(root, id),
+    iv: (optionsDigest) => wrapIv(root, id, optionsDigest),
+  }),
+});
 
 /** A damaged index hides what the layout holds: adding to it would orphan other images. */
 async function mustBeReadable(writer: LayoutWriter): Promise<void> {

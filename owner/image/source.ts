@@ -25,8 +25,10 @@ export const PLATFORM = { os: "linux", architecture: "amd64" } as const;
 export interface PlainLayer {
   /** Names it in errors. */
   readonly label: string;
-  /** An uncompressed tar. @param reuse a chunk need only be good until the next is asked for. */
-  readonly stream: (reuse?: boolean) => AsyncIterable<Uint8Array>;
+  /** An uncompressed tar; a chunk is good only until the next is asked for. */
+  readonly stream: () => AsyncIterable<Uint8Array>;
+  /** Its bytes as far as they are known: about, or fewer when it is compressed. Decides only how it is read. */
+  readonly size: number;
   /** SHA-256 of the stream that the source itself claims, hex; undefined when we make the layer. */
   readonly diffId?: string;
   /** The blob whose bytes the stream is, as they are: nobody has checked them against its name. */
@@ -51,7 +53,8 @@ export async function openSource(source: ImageSource): Promise<PlainImage> {
   const base = source.base === undefined ? undefined : await openLayout(path.resolve(source.base), source.baseRef);
   const folder = path.resolve(source.path);
   const entries = await folderEntries(folder, prefix, base === undefined);
-  const layer: PlainLayer = { label: folder, stream: () => tar(entries) };
+  const size = entries.reduce((sum, entry) => sum + (entry.type === "file" ? entry.size : 0), 0);
+  const layer: PlainLayer = { label: folder, size, stream: () => tar(entries) };
   return { layers: [...(base?.layers ?? []), layer], process: base?.process ?? NO_PROCESS };
 }
 
@@ -87,7 +90,7 @@ async function openLayout(folder: string, ref: string | undefined): Promise<Plai
     const blob = PLAIN.has(descriptor.mediaType)
       ? { blob: { digest: descriptor.digest, where: layout.where(descriptor) } }
       : {};
-    return { label, stream, diffId: diffIds[i] as string, ...blob };
+    return { label, stream, size: descriptor.size, diffId: diffIds[i] as string, ...blob };
   });
   return { layers, process: config.process };
 }
@@ -99,7 +102,7 @@ function uncompressed(layout: Layout, descriptor: Descriptor, label: string): Pl
   switch (mediaType) {
     case MEDIA.layer:
     case MEDIA.dockerLayer:
-      return (reuse) => layout.unchecked(descriptor, reuse);
+      return () => layout.unchecked(descriptor, true);
     case MEDIA.layerGzip:
     case MEDIA.dockerLayerGzip:
       return () => gunzip(layout.blob(descriptor), label);

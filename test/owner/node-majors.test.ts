@@ -62,8 +62,8 @@ test("an image and a dataset have their pinned digests", async () => {
   const { digests } = sealWith(process.execPath, await sources());
   // A change here is another identity of every step and another object of every dataset: a new protocol version.
   expect(digests.image).toMatchObject({
-    digest: "b52f40af16d07cd33acc9918c4d1f5f07ab42775c2e67e451bbb5e6e37b39eaa",
-    kekId: "b5cf13460ffec90f2785854b7978f72a410083ed8d041c6946ce934e2c734d40",
+    digest: "ccaa64c09b06439f748270350b977d5e6832c01bbf84fcd5e94b37bf14c3e8f1",
+    kekId: "3eee5cfb722c294c798106d4189a4c5498f025556138c16e5b30fe6d45cd5eb7",
     sourceDigest: "e308d921802993a44a255bcbe09ecbf5fa41bb262cb5e77bb3a158db427399ae",
   });
   expect(digests.data).toEqual({

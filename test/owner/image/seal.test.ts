@@ -61,7 +61,6 @@ describe("a folder", () => {
     const members = await unpack(layers[2] as Buffer);
     expect([...members.keys()]).toEqual(
       [
-        ".sealflow-salt",
         "app",
         "app/lib",
         "app/lib/a.txt",
@@ -71,6 +70,7 @@ describe("a folder", () => {
         "app/node_modules/x",
         "app/node_modules/x/index.js",
         "app/run.sh",
+        ".sealflow-salt",
       ].map((name) =>
         ["app", "app/lib", "app/node_modules", "app/node_modules/x"].includes(name) ? `${name}/` : name,
       ),
@@ -174,7 +174,7 @@ describe("a folder", () => {
     openLayers(layoutDir, sealed);
   });
 
-  test("that is sealed again is recognised without its salted digest, by a mark that only the root can make", async () => {
+  test("that is sealed again is recognised without sealing it, by a mark that only the root can make", async () => {
     const base = writeLayout({ layers: [await tarOf([{ name: "a", content: "a".repeat(5000) }])], compress: false });
     const image: ImageSource = { kind: "oci-layout", path: base };
     const { sealed, layoutDir } = await seal(image);
@@ -187,7 +187,7 @@ describe("a folder", () => {
       writeFileSync(index, JSON.stringify(value));
     };
     expect((await seal(image, { layoutDir })).sealed).toEqual({ ...sealed, reused: true });
-    // Without a mark, or with a wrong one, the image is found by its key's name, which needs the salted digest.
+    // Without a mark, or with a wrong one, the image is sealed again, and comes out the same.
     for (const change of [() => undefined, (mark: string) => mark.replace(/^./, (c) => (c === "0" ? "1" : "0"))]) {
       remark(change);
       expect((await seal(image, { layoutDir })).sealed).toEqual({ ...sealed, reused: true });
@@ -208,24 +208,29 @@ describe("a folder", () => {
     expect((await seal(image, { layoutDir, name: "test" })).sealed.reused).toBe(false);
   });
 
-  test("of an OCI layout that changes before its postponed digest is refused", async () => {
+  test("of an OCI layout that is sealed already is not read again", async () => {
     const plain = await tarOf([{ name: "a", content: "a".repeat(5000) }]);
-    const { layoutDir } = await seal(source({ "b.txt": "2" }));
+    const image: ImageSource = { kind: "oci-layout", path: writeLayout({ layers: [plain], compress: false }) };
+    const { sealed, layoutDir } = await seal(image);
+    rmSync(blobOf(image.path, sha256hex(plain)));
+    expect((await seal(image, { layoutDir })).sealed).toEqual({ ...sealed, reused: true });
+    // Somewhere else it is needed, and so it is for a preview of what sealing would refuse.
+    await expect(seal(image)).rejects.toMatchObject({ code: "OCI_FORM" });
+    await expect(digestSource(image)).rejects.toMatchObject({ code: "OCI_FORM" });
+  });
+
+  test("of an OCI layout whose layer is not what it says is refused by sealing and by a preview, and leaves nothing", async () => {
+    const plain = await tarOf([{ name: "a", content: "a".repeat(5000) }]);
     const base = writeLayout({ layers: [plain], compress: false });
     const blob = blobOf(base, sha256hex(plain));
-    let readings = 0;
-    const onProgress = (line: string) => {
-      if (!line.startsWith("reading") || ++readings !== 2) return;
-      const bytes = readFileSync(blob);
-      bytes[1000] = (bytes[1000] as number) ^ 1;
-      writeFileSync(blob, bytes);
-    };
-    const options = { name: "train", root, ownerPublicKey, runnerLayer: await smallRunnerLayer(), layoutDir };
-    // The file is read ahead, so the change may be seen in the next reading only; it is seen.
-    await expect(
-      sealImage({ ...options, source: { kind: "oci-layout", path: base }, onProgress }),
-    ).rejects.toMatchObject({ code: "IMAGE_CHANGED" });
-    expect(readings).toBe(2);
+    const bytes = readFileSync(blob);
+    bytes[1000] = (bytes[1000] as number) ^ 1;
+    writeFileSync(blob, bytes);
+    const image: ImageSource = { kind: "oci-layout", path: base };
+    const layoutDir = path.join(tempFolder(), "layout");
+    await expect(seal(image, { layoutDir })).rejects.toMatchObject({ code: "OCI_FORM" });
+    expect(filesBelow(layoutDir)).toEqual([]);
+    await expect(digestSource(image)).rejects.toMatchObject({ code: "OCI_FORM" });
   });
 
   test("lies beside other versions in one layout, and removing one leaves the others whole", async () => {
@@ -298,7 +303,7 @@ describe("one flipped byte", () => {
 });
 
 describe("a base layout", () => {
-  test("keeps its layers byte for byte behind the salt, below the folder, gzip or not", async () => {
+  test("keeps its layers byte for byte but for the salt at their end, below the folder, gzip or not", async () => {
     const lower = await tarOf([
       { name: "etc/passwd", content: "root", mode: 0o600, uid: 5, mtime: new Date(1e12) },
       { name: "x", pax: { "SCHILY.xattr.user.note": "kept" } },
@@ -313,12 +318,15 @@ describe("a base layout", () => {
       const folder = folderWith({ "main.js": "m" });
       const { sealed, layoutDir } = await seal({ kind: "folder", path: folder, base, prefix: "/srv/app" });
       const layers = openLayers(layoutDir, sealed);
-      expect(layers[2]?.subarray(1024)).toEqual(lower);
-      expect(layers[3]?.subarray(1024)).toEqual(upper);
+      for (const [i, tar] of [lower, upper].entries()) {
+        const layer = layers[2 + i] as Buffer;
+        expect(Buffer.concat([layer.subarray(0, tar.length - 1024), layer.subarray(tar.length)])).toEqual(tar);
+        expect([...(await unpack(layer)).keys()].at(-1)).toBe(".sealflow-salt");
+      }
       expect([...(await unpack(layers[4] as Buffer)).keys()]).toEqual([
-        ".sealflow-salt",
         "srv/app/",
         "srv/app/main.js",
+        ".sealflow-salt",
       ]);
       expect(sealed.config).toEqual({ env: ["A=1"], entrypoint: [], cmd: [], workingDir: "/w" });
     }
