@@ -12,9 +12,13 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 
-/** @returns {number} exit code of tsc over the whole tree */
+/**
+ * By TypeScript 7, the native compiler: a quarter of the processor time of TypeScript 5, which stays beside it for what
+ * uses a compiler as a library. One checker: more of them hold types twice, and cost memory for little time on two cores.
+ * @returns {number} exit code of the type check over the whole tree
+ */
 function typeCheck(root) {
-  return tool(root, "typescript/bin/tsc", ["-p", "."]);
+  return tool(root, "typescript-7/bin/tsc", ["-p", ".", "--checkers", "1"]);
 }
 
 /** @returns {number} exit code of formatter and linter, then of the import check */
