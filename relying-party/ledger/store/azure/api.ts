@@ -127,12 +127,12 @@ export class AzureApi {
       once: async () => {
         const authorization = `Bearer ${await this.place.token()}`;
         const own = { authorization, "x-ms-version": VERSION, "x-ms-date": new Date().toUTCString() };
-        // A redirect of the store leads nowhere: the token is for this account.
-        const init = { method, headers: { ...own, ...headers }, redirect: "error" } as const;
+        // A redirect of the store is not followed: the token is for this account.
+        const init = { method, headers: { ...own, ...headers }, redirect: "manual" } as const;
         return fetch(url, { ...init, ...(body === undefined ? {} : { body }), signal: AbortSignal.timeout(CALL_MS) });
       },
       accept,
-      codeOf: async (answer) => answer.headers.get("x-ms-error-code") ?? undefined,
+      why: async (answer) => ({ code: answer.headers.get("x-ms-error-code") ?? undefined }),
     });
   }
 }

@@ -2,7 +2,8 @@
 import type { AwsClient } from "aws4fetch";
 import { CALL_MS, callStore } from "../call";
 import { xmlAll, xmlText } from "../xml";
-import type { S3Credentials } from "./credentials";
+import type { S3Credentials } from "./issued";
+import { s3Refusal } from "./refusal";
 
 export interface S3Place {
   /** Where the bucket is: `https://<endpoint>/<bucket>` (path style) or `https://<bucket>.<endpoint>`, no slash at the end. */
@@ -41,7 +42,7 @@ export class S3Api {
       what: `${method} ${name || "bucket"}`,
       once: () => this.#once(method, name, query, body),
       accept,
-      codeOf: async (answer) => (method === "HEAD" ? undefined : xmlText(await answer.text(), "Code")),
+      why: (answer) => s3Refusal(answer, method, this.place.region),
     });
   }
 
@@ -62,8 +63,8 @@ export class S3Api {
     const url = this.#url(name, query, this.place.bucketUrl).href;
     const client = await this.#client();
     const signed = await client.sign(url, { method, ...(body === undefined ? {} : { body }) });
-    // A redirect of the store leads nowhere: the credentials are for this endpoint.
-    return fetch(signed, { redirect: "error", signal: AbortSignal.timeout(CALL_MS) });
+    // A redirect of the store is not followed: the signature is for this address.
+    return fetch(signed, { redirect: "manual", signal: AbortSignal.timeout(CALL_MS) });
   }
 
   #url(name: string, query: Query, base: string): URL {
