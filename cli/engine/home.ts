@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import { cacheRoot } from "./cache";
 import { ensureEngine } from "./engine";
 import { packageRoot } from "./package-root";
 import type { Engine, OnProgress } from "./types";
@@ -56,6 +57,8 @@ export async function projectEnvironment(
     PULUMI_BACKEND_URL: `file://${state}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(folder),
     PULUMI_NODEJS_TRANSPILE_ONLY: "true",
+    // What Node compiled of the SDKs, for the next start of host, program and provider: a third of their time.
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(cacheRoot(env), "compiled"),
     SEALFLOW_NODE: process.execPath,
     SEALFLOW_PACKAGE_ROOT: packageRoot(),
     PATH: [...first, env.PATH ?? "", ...last].filter((part) => part !== "").join(delimiter),

@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { GuestSettings } from "../../model";
-import { type PlatformWiring, type Sweep, sweepCommands } from "../../model/platforms";
+import { type Sweep, sweepCommands } from "../../model/platforms";
 import { ADAPTOR_SERVICE_ACCOUNTS, peerPodsChart } from "../../policy/peer-pods";
-import { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
-import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS, wiringOf } from "../platform/peer-pods";
-import type { GuestImage } from "../platform/platform";
+import { RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
+import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS } from "../platform/peer-pods";
+import { PlatformComponent } from "../platform/platform-component";
+import { withoutTraces } from "../traces";
 import { adaptorStatements, controllerStatements } from "./adaptor-policy";
 import type { EksPeerPodsArgs } from "./args";
 import { factsOf, ownProblems, PLATFORM, regionOf } from "./check";
@@ -18,20 +18,9 @@ import { createGuestsGroup } from "./security-groups";
  * root file system, so whoever may start VMs there can start another program with a step's keys. It deploys only with
  * `acknowledgeUnboundInitdata: true`, and says so at each preview.
  */
-export class EksPeerPods extends pulumi.ComponentResource implements ClusterPlatform {
-  readonly clusterName: string;
-  /** Row of the capability matrix (docs/platforms.md). */
-  readonly platform: string;
-  /** Evidence by Trustee's name of its verifier. */
-  readonly tee: string;
-  readonly runtimeClass: string;
-  readonly confidential: boolean;
-  /** Initdata rule, sizes of guests, order of deletion. */
-  readonly wiring: PlatformWiring;
+export class EksPeerPods extends PlatformComponent {
   /** Secret. Unknown in the preview of a new cluster. */
   readonly kubeconfig: pulumi.Output<string>;
-  readonly guestImage: GuestImage;
-  readonly guest: GuestSettings;
   /** The peer-pods chart with the values of this platform. */
   readonly runtime: RuntimeNeeds;
   /** What must be there before the adaptor, and must outlive it. */
@@ -40,29 +29,26 @@ export class EksPeerPods extends pulumi.ComponentResource implements ClusterPlat
   readonly sweep: Sweep;
 
   constructor(name: string, args: EksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:EksPeerPods", name, {}, opts);
-    checkPlatform(name, factsOf(args), ownProblems(args), this);
-    this.platform = PLATFORM;
-    this.wiring = wiringOf(PLATFORM);
-    this.tee = this.wiring.tee;
-    this.runtimeClass = this.wiring.runtimeClass;
-    this.confidential = this.wiring.confidential;
-    this.clusterName = name;
-    this.guestImage = guestImageOf(args);
-    this.guest = { initdataCarrier: this.wiring.initdata.carrier };
+    super("sealflow:index:EksPeerPods", name, opts, (self) => {
+      checkPlatform(name, factsOf(args), ownProblems(args), self);
+      return { platform: PLATFORM, guestImage: guestImageOf(args) };
+    });
 
     const region = regionOf(args) ?? "";
     const tags = ownerTags(name, args.tags);
     const tag = { key: OWNER_TAG, value: tags[OWNER_TAG] ?? "" };
-    const scope = { name, args, tags, parent: this };
-    const network = args.network?.existing ? existingNetwork(args.network.existing) : createNetwork(scope);
-    const cluster = createCluster({ ...scope, region, network });
-    const guests = createGuestsGroup({ ...scope, vpcId: network.vpcId, clusterGroupId: cluster.securityGroupId });
-    const [adaptorAccount, controllerAccount] = ADAPTOR_SERVICE_ACCOUNTS;
-    const login = (part: string, account: string, statements: object[]) =>
-      accountRole({ name: `${name}-${part}`, tags, parent: this }, cluster, account, statements);
-    const adaptor = login("adaptor", adaptorAccount, adaptorStatements({ region, tag }));
-    const controller = login("controller", controllerAccount, controllerStatements({ region, tag }));
+    const { network, cluster, guests, adaptor, controller } = withoutTraces(() => {
+      const scope = { name, args, tags, parent: this };
+      const network = args.network?.existing ? existingNetwork(args.network.existing) : createNetwork(scope);
+      const cluster = createCluster({ ...scope, region, network });
+      const guests = createGuestsGroup({ ...scope, vpcId: network.vpcId, clusterGroupId: cluster.securityGroupId });
+      const [adaptorAccount, controllerAccount] = ADAPTOR_SERVICE_ACCOUNTS;
+      const login = (part: string, account: string, statements: object[]) =>
+        accountRole({ name: `${name}-${part}`, tags, parent: this }, cluster, account, statements);
+      const adaptor = login("adaptor", adaptorAccount, adaptorStatements({ region, tag }));
+      const controller = login("controller", controllerAccount, controllerStatements({ region, tag }));
+      return { network, cluster, guests, adaptor, controller };
+    });
 
     this.kubeconfig = cluster.kubeconfig;
     this.before = [

@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { GuestSettings } from "../../model";
-import { type PlatformWiring, type Sweep, sweepCommands } from "../../model/platforms";
+import { type Sweep, sweepCommands } from "../../model/platforms";
 import { peerPodsChart } from "../../policy/peer-pods";
-import { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
-import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS, wiringOf } from "../platform/peer-pods";
-import type { GuestImage } from "../platform/platform";
+import { RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
+import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS } from "../platform/peer-pods";
+import { PlatformComponent } from "../platform/platform-component";
+import { withoutTraces } from "../traces";
 import { type AksPeerPodsArgs, AzureTee } from "./args";
 import { factsOf, ownProblems, PLATFORM_OF } from "./check";
 import { createCluster } from "./cluster";
@@ -17,20 +17,9 @@ import { account } from "./roles";
  * One confidential VM for each pod, beside an AKS cluster that is not trusted. Everything from the network to the
  * adaptor's identity; CocoRuntime installs the runtime.
  */
-export class AksPeerPods extends pulumi.ComponentResource implements ClusterPlatform {
-  readonly clusterName: string;
-  /** Row of the capability matrix (docs/platforms.md). */
-  readonly platform: string;
-  /** Evidence by Trustee's name of its verifier. */
-  readonly tee: string;
-  readonly runtimeClass: string;
-  readonly confidential: boolean;
-  /** Initdata rule, sizes of guests, order of deletion. */
-  readonly wiring: PlatformWiring;
+export class AksPeerPods extends PlatformComponent {
   /** Secret. Unknown in the preview of a new cluster. */
   readonly kubeconfig: pulumi.Output<string>;
-  readonly guestImage: GuestImage;
-  readonly guest: GuestSettings;
   /** The peer-pods chart with the values of this platform. */
   readonly runtime: RuntimeNeeds;
   /** What must be there before the adaptor, and must outlive it. */
@@ -41,30 +30,27 @@ export class AksPeerPods extends pulumi.ComponentResource implements ClusterPlat
   readonly sweep: pulumi.Output<Sweep>;
 
   constructor(name: string, args: AksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:AksPeerPods", name, {}, opts);
-    checkPlatform(name, factsOf(args), ownProblems(args), this);
-    this.platform = PLATFORM_OF[args.tee ?? AzureTee.SevSnp];
-    this.wiring = wiringOf(this.platform);
-    this.tee = this.wiring.tee;
-    this.runtimeClass = this.wiring.runtimeClass;
-    this.confidential = this.wiring.confidential;
-    this.clusterName = name;
-    this.guestImage = guestImageOf(args);
-    this.guest = { initdataCarrier: this.wiring.initdata.carrier };
+    super("sealflow:index:AksPeerPods", name, opts, (self) => {
+      checkPlatform(name, factsOf(args), ownProblems(args), self);
+      return { platform: PLATFORM_OF[args.tee ?? AzureTee.SevSnp], guestImage: guestImageOf(args) };
+    });
 
     const tags = ownerTags(name, args.tags);
-    const resourceGroupName = createGroup(name, args, tags, this);
-    const scope = { name, args, resourceGroupName, tags, parent: this };
-    const network = args.network?.existing ? existingNetwork(args.network.existing) : createNetwork(scope);
-    const cluster = createCluster({ ...scope, nodesSubnetId: network.nodesSubnetId });
-    const guests = createGuestsGroup(name, args, tags, network, this);
-    const identity = createAdaptorIdentity({
-      ...scope,
-      location: args.location,
-      guestsGroupId: guests.id,
-      guestsSubnetId: network.guestsSubnetId,
-      galleryId: galleryOf(args),
-      oidcIssuer: cluster.oidcIssuer,
+    const { network, cluster, guests, identity } = withoutTraces(() => {
+      const resourceGroupName = createGroup(name, args, tags, this);
+      const scope = { name, args, resourceGroupName, tags, parent: this };
+      const network = args.network?.existing ? existingNetwork(args.network.existing) : createNetwork(scope);
+      const cluster = createCluster({ ...scope, nodesSubnetId: network.nodesSubnetId });
+      const guests = createGuestsGroup(name, args, tags, network, this);
+      const identity = createAdaptorIdentity({
+        ...scope,
+        location: args.location,
+        guestsGroupId: guests.id,
+        guestsSubnetId: network.guestsSubnetId,
+        galleryId: galleryOf(args),
+        oidcIssuer: cluster.oidcIssuer,
+      });
+      return { network, cluster, guests, identity };
     });
 
     const { subscriptionId, tenantId } = account();

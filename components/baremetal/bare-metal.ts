@@ -1,9 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { GuestSettings } from "../../model";
-import type { PlatformWiring } from "../../model/platforms";
-import type { ClusterPlatform, RuntimeNeeds } from "../platform/cluster";
-import { checkPlatform, wiringOf } from "../platform/peer-pods";
+import type { RuntimeNeeds } from "../platform/cluster";
+import { checkPlatform } from "../platform/peer-pods";
 import type { GuestImage } from "../platform/platform";
+import { PlatformComponent } from "../platform/platform-component";
 import { clusterProvider } from "../platform/provider";
 import type { BareMetalArgs } from "./args";
 import { factsOf, ownProblems, platformOf, runtimeOf } from "./check";
@@ -13,34 +12,18 @@ import { createPreflight } from "./preflight";
  * Hosts of your own with SEV-SNP or TDX, as nodes of a cluster that is not trusted. Nothing is made but the checks on the
  * hosts; CocoRuntime installs Kata with the shims that `runtime` names.
  */
-export class BareMetal extends pulumi.ComponentResource implements ClusterPlatform {
-  readonly clusterName: string;
-  /** Row of the capability matrix (docs/platforms.md). */
-  readonly platform: string;
-  /** Evidence by Trustee's name of its verifier. */
-  readonly tee: string;
-  readonly runtimeClass: string;
-  readonly confidential: boolean;
-  readonly wiring: PlatformWiring;
+export class BareMetal extends PlatformComponent {
   readonly kubeconfig?: pulumi.Output<string> | undefined;
-  readonly guestImage: GuestImage;
-  readonly guest: GuestSettings;
   readonly runtime: RuntimeNeeds;
   /** The checks on the hosts: nothing is installed before they passed. */
   readonly before: pulumi.Resource[];
 
   constructor(name: string, args: BareMetalArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:BareMetal", name, {}, opts);
-    checkPlatform(name, factsOf(args), ownProblems(args), this);
-    this.clusterName = name;
-    this.platform = platformOf(args);
-    this.wiring = wiringOf(this.platform);
-    this.tee = this.wiring.tee;
-    this.runtimeClass = this.wiring.runtimeClass;
-    this.confidential = this.wiring.confidential;
+    super("sealflow:index:BareMetal", name, opts, (self) => {
+      checkPlatform(name, factsOf(args), ownProblems(args), self);
+      return { platform: platformOf(args), guestImage: guestImageOf(args) };
+    });
     this.kubeconfig = args.kubeconfig === undefined ? undefined : pulumi.secret(args.kubeconfig);
-    this.guestImage = guestImageOf(args);
-    this.guest = { initdataCarrier: this.wiring.initdata.carrier };
     this.runtime = runtimeOf(args);
     this.before = checkHosts(name, args, this);
     this.registerOutputs({

@@ -70,7 +70,7 @@ export class ConfidentialPipeline extends pulumi.ComponentResource {
     const { reference } = args.environment.relyingParty;
     const at = reference ? { relyingParty: reference } : {};
     const scope: Scope = { name, args, plan, keys: ofPipeline(plan.name, keys), parent: this, at };
-    const { identities, version, workload } = withoutTraces(plan.steps.length, () => {
+    const { identities, version, workload } = withoutTraces(() => {
       const datasets = sealDatasets(scope);
       const images = sealImages(scope);
       const identities = createIdentities(scope, images, datasets);

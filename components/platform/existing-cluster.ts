@@ -1,14 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import {
-  type GuestSettings,
-  PlatformError,
-  type PlatformWiring,
-  platformProblemText,
-  platformWiring,
-  validatePlatform,
-} from "../../model";
-import { type ClusterPlatform, RuntimeKind, type RuntimeNeeds } from "./cluster";
+import { type GuestSettings, PlatformError, platformProblemText, platformWiring, validatePlatform } from "../../model";
+import { RuntimeKind, type RuntimeNeeds } from "./cluster";
 import type { GuestImage } from "./platform";
+import { PlatformComponent } from "./platform-component";
 
 export interface ExistingClusterArgs {
   /** Row of the capability matrix whose guests the cluster starts, such as `baremetal-snp`; `local`: simulated guests. */
@@ -34,30 +28,17 @@ export const KATA_LABEL = { "katacontainers.io/kata-runtime": "true" };
  * A cluster that has Confidential Containers already, whoever installed them. Nothing is installed; CocoRuntime with this
  * platform checks that the runtime class is there and that a node can take it.
  */
-export class ExistingCluster extends pulumi.ComponentResource implements ClusterPlatform {
-  readonly clusterName: string;
-  readonly platform: string;
-  readonly tee: string;
-  readonly runtimeClass: string;
-  readonly confidential: boolean;
-  readonly wiring: PlatformWiring;
+export class ExistingCluster extends PlatformComponent {
   readonly kubeconfig?: pulumi.Output<string> | undefined;
-  readonly guestImage?: GuestImage | undefined;
-  readonly guest?: GuestSettings | undefined;
   readonly runtime: RuntimeNeeds;
   readonly before: pulumi.Resource[];
 
   constructor(name: string, args: ExistingClusterArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:ExistingCluster", name, {}, opts);
-    this.wiring = checked(name, args, this);
-    this.clusterName = name;
-    this.platform = args.platform;
-    this.tee = this.wiring.tee;
-    this.runtimeClass = args.runtimeClass ?? this.wiring.runtimeClass;
-    this.confidential = this.wiring.confidential;
+    super("sealflow:index:ExistingCluster", name, opts, (self) => {
+      check(name, args, self);
+      return args;
+    });
     this.kubeconfig = args.kubeconfig === undefined ? undefined : pulumi.secret(args.kubeconfig);
-    this.guestImage = args.guestImage;
-    this.guest = { initdataCarrier: this.wiring.initdata.carrier, ...args.guest };
     this.runtime = {
       kind: RuntimeKind.Present,
       nodeLabels: args.nodeLabels ?? (this.tee === "sample" ? {} : KATA_LABEL),
@@ -71,7 +52,7 @@ export class ExistingCluster extends pulumi.ComponentResource implements Cluster
 const HERE: ReadonlySet<string> = new Set(["PLATFORM", "RUNTIME_CLASS", "INITDATA", "GUEST_IMAGE", "DEBUG"]);
 
 /** @throws PlatformError, RunError with what is wrong. */
-function checked(name: string, args: ExistingClusterArgs, resource: pulumi.Resource): PlatformWiring {
+function check(name: string, args: ExistingClusterArgs, resource: pulumi.Resource): void {
   const simulated = args.platform === "local";
   const { acknowledgeStockGuestImage: reason, defaultPolicy } = args.guestImage ?? {};
   const problems = validatePlatform({
@@ -85,7 +66,6 @@ function checked(name: string, args: ExistingClusterArgs, resource: pulumi.Resou
   const errors = problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new PlatformError(name, errors);
   for (const warning of problems) void pulumi.log.warn(platformProblemText(name, warning), resource);
-  const wiring = platformWiring(args.platform);
-  if (wiring) return wiring;
-  throw new pulumi.RunError(`ExistingCluster "${name}": platform: "${args.platform}" runs no steps. Use another row`);
+  if (!platformWiring(args.platform))
+    throw new pulumi.RunError(`ExistingCluster "${name}": platform: "${args.platform}" runs no steps. Use another row`);
 }

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { RuntimeReadiness } from "../../resources/runtime-readiness";
 import { type ClusterPlatform, RuntimeKind } from "../platform/cluster";
 import { clusterProvider } from "../platform/provider";
+import { withoutTraces } from "../traces";
 import { type CocoRuntimeArgs, RuntimeInstall } from "./args";
 import { installKata, installPeerPods } from "./charts";
 import { checkRuntime } from "./check";
@@ -35,7 +36,7 @@ export class CocoRuntime extends pulumi.ComponentResource {
     onlyOne(name, args.platform);
     const { platform } = args;
     const scope: InstallScope = { name, args, parent: this, provider: clusterProvider(platform) };
-    const parts = install(scope);
+    const parts = withoutTraces(() => install(scope));
     const readiness = new RuntimeReadiness(
       `${name}-ready`,
       {

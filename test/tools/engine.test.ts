@@ -180,12 +180,14 @@ describe("the environment of a project", () => {
         PULUMI_BACKEND_URL: "https://elsewhere",
         PULUMI_ACCESS_TOKEN: "token",
         PULUMI_CONFIG_PASSPHRASE: "other",
+        SEALFLOW_CACHE: join(folder, "cache"),
       },
     });
     expect(env).toMatchObject({
       PULUMI_HOME: join(folder, ".sealflow", "pulumi", "home"),
       PULUMI_BACKEND_URL: `file://${join(folder, ".sealflow", "pulumi", "state")}`,
       PULUMI_SKIP_UPDATE_CHECK: "true",
+      NODE_COMPILE_CACHE: join(folder, "cache", "compiled"),
     });
     expect(env).not.toHaveProperty("PULUMI_ACCESS_TOKEN");
     expect(env).not.toHaveProperty("PULUMI_CONFIG_PASSPHRASE");
