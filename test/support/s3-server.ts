@@ -120,3 +120,28 @@ print(dict(parse_qsl(urlsplit(r.url).query))["X-Amz-Signature"])
   if ("missing" in found) throw new Error(found.missing);
   return execFileSync(found.python, ["-c", script, method, url, secret], { encoding: "utf8" }).trim();
 }
+
+/** Where botocore's own client sends a request for an object. */
+export function botocoreAddress(bucket: string, region: string, key: string): string {
+  const script = `
+import sys
+import botocore.session
+from botocore.config import Config
+bucket, region, key = sys.argv[1:]
+session = botocore.session.get_session()
+session.set_credentials("AKIDTEST", "secret")
+# Without this it takes the old name of all regions for the first of them.
+config = Config(s3={"us_east_1_regional_endpoint": "regional"})
+client = session.create_client("s3", region_name=region, config=config)
+class Seen(Exception): pass
+def stop(request, **_): raise Seen(request.url)
+client.meta.events.register("before-send.s3.GetObject", stop)
+try:
+    client.get_object(Bucket=bucket, Key=key)
+except Seen as seen:
+    print(seen)
+`;
+  const found = environment();
+  if ("missing" in found) throw new Error(found.missing);
+  return execFileSync(found.python, ["-c", script, bucket, region, key], { encoding: "utf8" }).trim();
+}
