@@ -19,6 +19,7 @@ jest.setTimeout(420_000);
 
 const ROOT = formatRoot(createRoot(Buffer.alloc(32, 0x5a)));
 const ROOT_KEY = ROOT.split(".").pop() as string;
+const ENV = { kind: "env" };
 const DATA = "planted-data-2f7c1e90ab44";
 
 /** Prints whatever a program can reach: its environment, every output that it can resolve, the files of the project. */
@@ -32,7 +33,7 @@ const rows = p.input("rows", "jsonl");
 const count = p.step("count", { image: image.folder("./count"), command: ["node", "/app/count.js"],
   inputs: { rows }, outputs: { report: "json" }, ...args.step });
 p.release({ report: count.report });
-const keys = args.outside ? new PipelineKeys("outside", { pipeline: "spam", keyFiles: true, source: { kind: "env" } }) : undefined;
+const keys = args.outside ? new PipelineKeys("outside", { pipeline: "spam", keyFiles: true, source: args.outside }) : undefined;
 const spam = new ConfidentialPipeline("spam", { spec: p.toJSON(), inputs: { rows: dataset.file("rows.jsonl") },
   environment: localEnvironment(), ...(keys ? { keys } : {}) });
 if (args.curious) {
@@ -103,7 +104,7 @@ function otherMachine(): () => void {
 }
 
 it("a pull request previews without root, data and relying party, tells what changes, and can print neither", async () => {
-  program({ outside: true });
+  program({ outside: ENV });
   await ok(project, ["up", "--stack", "dev"], { SEALFLOW_ROOT: ROOT });
   expect((await runAndFetch()).report).toEqual({ rows: 2 });
   expect(readFileSync(at(".sealflow/pulumi/state/.pulumi/stacks/project/dev.json"), "utf8")).not.toContain(ROOT_KEY);
@@ -111,12 +112,12 @@ it("a pull request previews without root, data and relying party, tells what cha
   await ok(project, ["dev", "--stop"]);
   const home = otherMachine();
   try {
-    program({ outside: true, curious: true });
+    program({ outside: ENV, curious: true });
     const same = await ok(project, ["pulumi", "--", "preview", "-s", "dev", "--expect-no-changes"]);
     expect(same.stdout).toContain("SEEN pipelineUid");
     expect(same.stdout).toContain("unchanged, pinned at");
 
-    program({ outside: true, curious: true, step: { timeout: "5m", trustProgram: "needs a debugger" } });
+    program({ outside: ENV, curious: true, step: { timeout: "5m", trustProgram: "needs a debugger" } });
     const preview = await ok(project, ["pulumi", "--", "preview", "-s", "dev", "--json"]);
     writeFileSync(at("preview.json"), preview.stdout);
     const { stdout } = await ok(project, ["diff", "preview.json"]);
@@ -135,35 +136,49 @@ it("a pull request previews without root, data and relying party, tells what cha
   }
 });
 
-it("after the state is deleted, restoring the root and `up` opens an old release again", async () => {
-  program({});
-  await ok(project, ["up", "--stack", "dev"]);
-  const before = await runAndFetch();
-  const uid = JSON.parse(project.read(".sealflow/pipelines/dev/spam.json")).pipelineUid;
+it.each([
+  ["the state", undefined],
+  ["a file", { kind: "file", path: "root.key" }],
+])(
+  "after the state is deleted, and the root from %s with it, restoring it and `up` opens an old release again",
+  async (_where, outside) => {
+    const rootFile = outside && at(outside.path);
+    if (rootFile) writeFileSync(rootFile, `${ROOT}\n`, { mode: 0o600 });
+    program(outside ? { outside } : {});
+    await ok(project, ["up", "--stack", "dev"]);
+    const before = await runAndFetch();
+    const uid = JSON.parse(project.read(".sealflow/pipelines/dev/spam.json")).pipelineUid;
 
-  const recovery = (await ok(project, ["keys", "new", "recovery.jwk"])).stdout.split("\n")[0] as string;
-  await ok(project, ["keys", "backup", "--to", recovery, "--out", "backup.json"]);
-  await ok(project, ["keys", "restore", "backup.json", "--key", "recovery.jwk", "--check"]);
-  const state = JSON.parse((await project.pulumi(["stack", "export", "--show-secrets", "-s", "dev"])).stdout);
-  const root = JSON.stringify(state).match(/sealflow-root\.1\.g1\.([A-Za-z0-9_-]{43})/)?.[1] as string;
-  expect(root).toHaveLength(43);
-  expect(project.read("backup.json")).not.toContain(root);
+    const recovery = (await ok(project, ["keys", "new", "recovery.jwk"])).stdout.split("\n")[0] as string;
+    await ok(project, ["keys", "backup", "--to", recovery, "--out", "backup.json"]);
+    await ok(project, ["keys", "restore", "backup.json", "--key", "recovery.jwk", "--check"]);
+    const state = JSON.parse((await project.pulumi(["stack", "export", "--show-secrets", "-s", "dev"])).stdout);
+    const minted = JSON.stringify(state).match(/sealflow-root\.1\.g1\.([A-Za-z0-9_-]{43})/)?.[1];
+    const root = outside ? ROOT_KEY : (minted as string);
+    if (outside) expect(minted).toBeUndefined();
+    expect(root).toHaveLength(43);
+    expect(project.read("backup.json")).not.toContain(root);
 
-  for (const lost of [
-    ".sealflow/pulumi",
-    ".sealflow/keys",
-    ".sealflow/pipelines",
-    ".sealflow/images",
-    ".sealflow/backend",
-  ]) {
-    rmSync(at(lost), { recursive: true });
-  }
-  await ok(project, ["keys", "restore", "backup.json", "--key", "recovery.jwk"]);
-  expect(statSync(at(".sealflow/keys/dev/spam.restored.json")).mode & 0o777).toBe(0o600);
-  await ok(project, ["up", "--stack", "dev"]);
-  expect(existsSync(at(".sealflow/keys/dev/spam.restored.json"))).toBe(false);
-  expect(JSON.parse(project.read(".sealflow/pipelines/dev/spam.json")).pipelineUid).toBe(uid);
-  expect(await fetched(before.run)).toEqual(before.report);
-  expect((await runAndFetch()).report).toEqual(before.report);
-  expect((printed.get(project) ?? []).join("\n")).not.toContain(root);
-});
+    for (const lost of [
+      ...(outside ? [outside.path] : []),
+      ".sealflow/pulumi",
+      ".sealflow/keys",
+      ".sealflow/pipelines",
+      ".sealflow/images",
+      ".sealflow/backend",
+    ]) {
+      rmSync(at(lost), { recursive: true });
+    }
+    const out = outside ? ["--out", outside.path] : [];
+    await ok(project, ["keys", "restore", "backup.json", "--key", "recovery.jwk", ...out]);
+    expect(statSync(at(".sealflow/keys/dev/spam.restored.json")).mode & 0o777).toBe(0o600);
+    if (rootFile)
+      expect([statSync(rootFile).mode & 0o777, readFileSync(rootFile, "utf8").trim()]).toEqual([0o600, ROOT]);
+    await ok(project, ["up", "--stack", "dev"]);
+    expect(existsSync(at(".sealflow/keys/dev/spam.restored.json"))).toBe(false);
+    expect(JSON.parse(project.read(".sealflow/pipelines/dev/spam.json")).pipelineUid).toBe(uid);
+    expect(await fetched(before.run)).toEqual(before.report);
+    expect((await runAndFetch()).report).toEqual(before.report);
+    expect((printed.get(project) ?? []).join("\n")).not.toContain(root);
+  },
+);

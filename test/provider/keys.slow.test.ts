@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { createRoot, formatRoot, publicFacts } from "../../owner/keys";
 import { createProject, type Project } from "../support/project";
@@ -51,22 +51,38 @@ describe("PipelineKeys under the real engine", () => {
     expect(project.read(".sealflow/keys/dev/spam.run.jwk")).toBe(before);
   });
 
-  it("with a root from outside, neither state nor output holds it", async () => {
-    const root = createRoot(Buffer.alloc(32, 7));
-    project.write(
-      "stacks/args.json",
-      JSON.stringify({ pipeline: "spam", source: { kind: "env", variable: "MY_ROOT" } }),
-    );
+  const outside = createRoot(Buffer.alloc(32, 7));
+  it.each([
+    [
+      "the environment",
+      { kind: "env", variable: "MY_ROOT" },
+      () => ({ MY_ROOT: formatRoot(outside) }),
+      /environment variable MY_ROOT is not set/,
+    ],
+    [
+      "a file",
+      { kind: "file", path: "secret/root" },
+      () => {
+        project.write("secret/root", `${formatRoot(outside)}\n`);
+        chmodSync(path.join(project.dir, "secret/root"), 0o600);
+        return {};
+      },
+      /secret\/root/,
+    ],
+  ])("with a root from %s, neither state nor output holds it", async (_where, source, give, lacking) => {
+    project.write("stacks/args.json", JSON.stringify({ pipeline: "spam", source }));
     const missing = await project.pulumi(["up", "--yes", "--skip-preview"]);
     expect(missing.code).not.toBe(0);
-    expect(missing.stdout + missing.stderr).toMatch(/environment variable MY_ROOT is not set/);
+    expect(missing.stdout + missing.stderr).toMatch(lacking);
 
-    const output = await project.ok(["up", "--yes", "--skip-preview"], { MY_ROOT: formatRoot(root) });
+    const output = await project.ok(["up", "--yes", "--skip-preview"], give());
     const { "spam-keys": keys } = await project.state();
     expect(keys?.outputs?.root).toBe("");
-    expect(JSON.stringify(keys) + output).not.toContain(formatRoot(root).split(".").pop());
-    const facts = publicFacts(root, String(keys?.outputs?.stackUuid), "spam");
+    expect(JSON.stringify(keys) + output).not.toContain(formatRoot(outside).split(".").pop());
+    const facts = publicFacts(outside, String(keys?.outputs?.stackUuid), "spam");
     expect(keys?.outputs).toMatchObject({ pipelineUid: facts.pipelineUid, fingerprint: facts.fingerprint });
+    // A preview needs no root.
+    rmSync(path.join(project.dir, "secret"), { recursive: true, force: true });
     await project.ok(["preview", "--expect-no-changes"]);
   });
 

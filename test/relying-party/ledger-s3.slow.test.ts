@@ -3,6 +3,7 @@
  * bucket in the path, and at Amazon's own addresses, where it is in the host's name.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLedger } from "../../relying-party/ledger";
@@ -29,19 +30,31 @@ const targetOf = (s3: S3Server): StoreTarget => ({
 
 const start = async (): Promise<StoreTarget> => targetOf(await startS3());
 
+/** One request as it is, to a port of this machine; `fetch` lets nobody say which host is meant. */
+async function delivered(port: number, { host, pathname, search }: URL, asked: Request): Promise<Response> {
+  const body = Buffer.from(await asked.arrayBuffer());
+  const headers = { ...Object.fromEntries(asked.headers), host, "content-length": String(body.length) };
+  const options = { host: "127.0.0.1", port, method: asked.method, path: `${pathname}${search}`, headers };
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    request(options, resolve).on("error", reject).end(body);
+  });
+  const bytes = Buffer.concat(await answer.toArray());
+  const { statusCode: status = 0 } = answer;
+  const told = Object.entries(answer.headers).flatMap(([name, value]) =>
+    typeof value === "string" ? [[name, value] as [string, string]] : [],
+  );
+  return new Response(status === 204 || status === 304 ? null : bytes, { status, headers: told });
+}
+
 /** Requests to Amazon's names of one region arrive at the server of the test, under these names; all others as they are. */
 async function startAtAmazon(region: string): Promise<StoreTarget> {
   const s3 = await startS3();
   const outside = globalThis.fetch;
-  globalThis.fetch = (input, init) => {
-    const asked = new Request(input, init);
-    const { host, pathname, search } = new URL(asked.url);
-    if (!host.endsWith(`.s3.${region}.amazonaws.com`)) return outside(input, init);
-    const headers = new Headers(asked.headers);
-    headers.set("host", host);
-    const { method, redirect, signal, body } = asked;
-    const sent = { method, redirect, signal, headers, ...(body ? { body, duplex: "half" } : {}) };
-    return outside(`${s3.endpoint}${pathname}${search}`, sent as RequestInit);
+  globalThis.fetch = async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    return url.host.endsWith(`.s3.${region}.amazonaws.com`)
+      ? delivered(s3.port, url, new Request(input, init))
+      : outside(input, init);
   };
   return {
     ...targetOf(s3),
@@ -56,70 +69,73 @@ async function startAtAmazon(region: string): Promise<StoreTarget> {
   };
 }
 
-objectStoreSuite("S3", s3Missing(), start, (scene) => {
-  it("signatures are those that botocore gives the same requests, with and without a session token", async () => {
-    const go = await scene().claimed();
-    const url = go.uploads.data?.url as string;
-    const of = (u: string) => new URL(u).searchParams.get("X-Amz-Signature");
-    expect(botocoreSignature("PUT", url, S3_ENV.AWS_SECRET_ACCESS_KEY)).toBe(of(url));
-    const part = (await scene().places(go, 12 * MIB)).urls[1] as string;
-    expect(botocoreSignature("PUT", part, S3_ENV.AWS_SECRET_ACCESS_KEY)).toBe(of(part));
-    expect(url).not.toContain(S3_ENV.AWS_SECRET_ACCESS_KEY);
-  });
-
-  it("a store that is away is BUSY, and neither the answer nor the log holds a credential", async () => {
-    const lines: string[] = [];
-    const away = await createLedger({
-      dir: join(scene().dir, "away"),
-      publicUrl: "https://ledger.test",
-      sweepMs: 0,
-      storeUrl: "s3://nothing-there?endpoint=http://127.0.0.1:9",
-      log: (line) => lines.push(line),
-    });
-    const answer = await caller(away).post("/v1/objects", await scene().world.upload(ciphertext("x")));
-    await away.close();
-    expect(answer.code).toBe("BUSY");
-    expect(JSON.stringify([answer, lines])).not.toContain(S3_ENV.AWS_SECRET_ACCESS_KEY);
-  });
-
-  it("a URL with mistakes names all of them", async () => {
-    const bad = createLedger({
-      dir: join(scene().dir, "bad"),
-      publicUrl: "https://ledger.test",
-      storeUrl: "s3://u:p@X/..?endpoint=http://s3.example&colour=red",
-    });
-    await expect(bad).rejects.toThrow(/credentials.*unknown parameter "colour".*https URL/s);
-  });
-});
-
-const REGION = "eu-central-1";
-objectStoreSuite(
-  "S3 at Amazon's addresses",
-  s3Missing(),
-  () => startAtAmazon(REGION),
-  (scene) => {
-    it("guests get the bucket in the host's name, signed as botocore signs it", async () => {
+// Each in a block of its own: their servers and environments are not the other's.
+describe("bucket in the path", () =>
+  objectStoreSuite("S3", s3Missing(), start, (scene) => {
+    it("signatures are those that botocore gives the same requests, with and without a session token", async () => {
       const go = await scene().claimed();
       const url = go.uploads.data?.url as string;
-      expect(new URL(url).host).toBe(`${scene().bucket}.s3.${REGION}.amazonaws.com`);
-      const signature = new URL(url).searchParams.get("X-Amz-Signature");
-      expect(botocoreSignature("PUT", url, S3_ENV.AWS_SECRET_ACCESS_KEY)).toBe(signature);
+      const of = (u: string) => new URL(u).searchParams.get("X-Amz-Signature");
+      expect(botocoreSignature("PUT", url, S3_ENV.AWS_SECRET_ACCESS_KEY)).toBe(of(url));
+      const part = (await scene().places(go, 12 * MIB)).urls[1] as string;
+      expect(botocoreSignature("PUT", part, S3_ENV.AWS_SECRET_ACCESS_KEY)).toBe(of(part));
+      expect(url).not.toContain(S3_ENV.AWS_SECRET_ACCESS_KEY);
     });
 
-    it.each(["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"])(
-      "addresses in %s are botocore's, with dots in the bucket's name and without",
-      async (region) => {
-        for (const bucket of ["sealed-objects", "sealed.example.org"]) {
-          // Computed without a look at the database.
-          const store = openStore(`s3://${bucket}?region=${region}`, {} as Database);
-          const name = `datasets/${"a".repeat(64)}`;
-          const ours = await store.url("get", name, Math.floor(Date.now() / 1000) + 600);
-          expect(ours.split("?")[0]).toBe(botocoreAddress(bucket, region, name));
-        }
-      },
-    );
-  },
-);
+    it("a store that is away is BUSY, and neither the answer nor the log holds a credential", async () => {
+      const lines: string[] = [];
+      const away = await createLedger({
+        dir: join(scene().dir, "away"),
+        publicUrl: "https://ledger.test",
+        sweepMs: 0,
+        storeUrl: "s3://nothing-there?endpoint=http://127.0.0.1:9",
+        log: (line) => lines.push(line),
+      });
+      const answer = await caller(away).post("/v1/objects", await scene().world.upload(ciphertext("x")));
+      await away.close();
+      expect(answer.code).toBe("BUSY");
+      expect(JSON.stringify([answer, lines])).not.toContain(S3_ENV.AWS_SECRET_ACCESS_KEY);
+    });
+
+    it("a URL with mistakes names all of them", async () => {
+      const bad = createLedger({
+        dir: join(scene().dir, "bad"),
+        publicUrl: "https://ledger.test",
+        storeUrl: "s3://u:p@X/..?endpoint=http://s3.example&colour=red",
+      });
+      await expect(bad).rejects.toThrow(/credentials.*unknown parameter "colour".*https URL/s);
+    });
+  }));
+
+const REGION = "eu-central-1";
+describe("bucket in the host's name", () =>
+  objectStoreSuite(
+    "S3 at Amazon's addresses",
+    s3Missing(),
+    () => startAtAmazon(REGION),
+    (scene) => {
+      it("guests get the bucket in the host's name, signed as botocore signs it", async () => {
+        const go = await scene().claimed();
+        const url = go.uploads.data?.url as string;
+        expect(new URL(url).host).toBe(`${scene().bucket}.s3.${REGION}.amazonaws.com`);
+        const signature = new URL(url).searchParams.get("X-Amz-Signature");
+        expect(botocoreSignature("PUT", url, S3_ENV.AWS_SECRET_ACCESS_KEY)).toBe(signature);
+      });
+
+      it.each(["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"])(
+        "addresses in %s are botocore's, with dots in the bucket's name and without",
+        async (region) => {
+          for (const bucket of ["sealed-objects", "sealed.example.org"]) {
+            // Computed without a look at the database.
+            const store = openStore(`s3://${bucket}?region=${region}`, {} as Database);
+            const name = `datasets/${"a".repeat(64)}`;
+            const ours = await store.url("get", name, Math.floor(Date.now() / 1000) + 600);
+            expect(ours.split("?")[0]).toBe(botocoreAddress(bucket, region, name));
+          }
+        },
+      );
+    },
+  ));
 
 const suite = s3Missing() ? describe.skip : describe;
 suite("moto's STS", () => {

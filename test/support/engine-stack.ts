@@ -20,6 +20,8 @@ export interface StateResource {
   readonly type: string;
   readonly custom: boolean;
   readonly parent?: string;
+  /** `<urn>::<id>`. */
+  readonly provider?: string;
   readonly dependencies?: readonly string[];
   readonly inputs?: Readonly<Record<string, unknown>>;
   readonly outputs?: Readonly<Record<string, unknown>>;
