@@ -31,8 +31,17 @@ export function program(entry: string, external: string[] = []): Program {
     external,
     logLevel: "error",
   });
+  return runnable(file, () => rmSync(dir, { recursive: true, force: true }));
+}
+
+/** As it was built. @param entry TypeScript, from the checkout. */
+export const compiled = (entry: string): Program =>
+  runnable(join(ROOT, "dist", entry.replace(/\.ts$/, ".js")), () => undefined);
+
+function runnable(file: string, remove: () => void): Program {
   return {
     file,
+    remove,
     run: (...args) =>
       new Promise((resolve, reject) => {
         const env = { ...process.env, NODE_PATH: join(ROOT, "node_modules") };
@@ -40,6 +49,5 @@ export function program(entry: string, external: string[] = []): Program {
           error ? reject(error) : resolve(JSON.parse(stdout)),
         );
       }),
-    remove: () => rmSync(dir, { recursive: true, force: true }),
   };
 }

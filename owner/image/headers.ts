@@ -2,12 +2,15 @@
 import { once } from "node:events";
 import { extract, type Header } from "tar-stream";
 import { ImageError } from "./errors";
-import type { RunnerGuard } from "./guard";
+import type { EntryHeader } from "./guard";
 
 const BLOCK = 512;
 const ZEROS = Buffer.alloc(64 * 1024);
 /** Entries that have no content: extractors disagree on what follows one with a size. */
 const NO_CONTENT = new Set(["link", "symlink", "character-device", "block-device", "directory", "fifo"]);
+
+/** @throws for an entry that must not be. */
+export type CheckEntry = (entry: EntryHeader) => void;
 
 export class LayerHeaders {
   // With this mark every write is waited for until its entries have been seen.
@@ -26,7 +29,7 @@ export class LayerHeaders {
 
   /** @param label names the layer in errors. */
   constructor(
-    private readonly guard: RunnerGuard,
+    private readonly check: CheckEntry,
     private readonly label: string,
   ) {
     this.#closed = new Promise((resolve) => this.#extract.on("close", () => resolve()));
@@ -99,7 +102,7 @@ export class LayerHeaders {
       throw this.#damaged(`${at} is a ${type} with content, which extractors read differently. Make it again`);
     this.#content = content;
     this.#next = content + Math.ceil(size / BLOCK) * BLOCK;
-    this.guard.check({ name, type: type ?? "file", linkname }, this.label);
+    this.check({ name, type: type ?? "file", linkname });
   }
 
   #mustBeZeros(bytes: Uint8Array): void {

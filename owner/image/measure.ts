@@ -25,7 +25,7 @@ export async function digestSource(source: ImageSource, options: ReadOptions = {
   const guard = new RunnerGuard();
   const digests: string[] = [];
   for (const [i, layer] of image.layers.entries()) {
-    const headers = new LayerHeaders(guard, layer.label);
+    const headers = new LayerHeaders((entry) => guard.check(entry, layer.label), layer.label);
     const each = async (chunk: Uint8Array) => void (await headers.write(chunk));
     const digest = await digestLayer(layer, each, i, image.layers.length, options);
     await headers.end();

@@ -25,9 +25,10 @@ import { kidOf, wrapLayer } from "../../protocol/ocicrypt";
 import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
 import { ImageError } from "./errors";
 import { isWhole, KEK_ANNOTATION, markedImage, type Origin, SOURCE_ANNOTATION, sourceMark } from "./known";
+import type { SealedLayer } from "./layer-sealing";
 import { claimedDigests, sourceDigestOf } from "./measure";
 import { progressOf } from "./progress";
-import { type SealedLayer, sealLayers } from "./seal-layers";
+import { sealLayers } from "./seal-layers";
 import { openSource, PLATFORM, type PlainLayer } from "./source";
 
 /** A public layer that is used as it is. */

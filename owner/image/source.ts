@@ -33,6 +33,17 @@ export interface PlainLayer {
   readonly diffId?: string;
   /** The blob whose bytes the stream is, as they are: nobody has checked them against its name. */
   readonly blob?: { readonly digest: string; readonly where: string };
+  /** Where a layout's layer comes from. */
+  readonly source?: LayerSource;
+}
+
+/** Names a layer of a layout; plain data, so that a thread can be given it. */
+export interface LayerSource {
+  readonly folder: string;
+  readonly descriptor: Descriptor;
+  /** From 1. */
+  readonly number: number;
+  readonly diffId: string;
 }
 
 export interface PlainImage {
@@ -84,15 +95,22 @@ async function openLayout(folder: string, ref: string | undefined): Promise<Plai
     throw new ImageError("IMAGE_PLATFORM", `${folder}: is for ${os}/${architecture}, guests are linux/amd64`);
   if (diffIds.length !== manifest.layers.length)
     throw new OciError("OCI_FORM", `${folder}: ${manifest.layers.length} layers but ${diffIds.length} diff_ids`);
-  const layers = manifest.layers.map((descriptor, i): PlainLayer => {
-    const label = `${folder}: layer ${i + 1}`;
-    const stream = uncompressed(layout, descriptor, label);
-    const blob = PLAIN.has(descriptor.mediaType)
-      ? { blob: { digest: descriptor.digest, where: layout.where(descriptor) } }
-      : {};
-    return { label, stream, size: descriptor.size, diffId: diffIds[i] as string, ...blob };
-  });
+  const layers = manifest.layers.map((descriptor, i) =>
+    layoutLayer({ folder, descriptor, number: i + 1, diffId: diffIds[i] as string }),
+  );
   return { layers, process: config.process };
+}
+
+/** @throws OciError OCI_UNSUPPORTED. */
+export function layoutLayer(source: LayerSource): PlainLayer {
+  const { folder, descriptor, number, diffId } = source;
+  const layout = Layout.at(folder);
+  const label = `${folder}: layer ${number}`;
+  const stream = uncompressed(layout, descriptor, label);
+  const blob = PLAIN.has(descriptor.mediaType)
+    ? { blob: { digest: descriptor.digest, where: layout.where(descriptor) } }
+    : {};
+  return { label, stream, size: descriptor.size, diffId, source, ...blob };
 }
 
 const PLAIN: ReadonlySet<string> = new Set([MEDIA.layer, MEDIA.dockerLayer]);

@@ -47,6 +47,12 @@ export class TempFile {
 
   /** The file gets its name; one that was there is replaced. */
   async commit(target: string): Promise<void> {
+    await this.finish();
+    await rename(this.path, target);
+  }
+
+  /** All of it is on the disk, under the name it has. */
+  async finish(): Promise<void> {
     await this.#flush();
     await this.#syncing;
     // The system reports a lost write to one flush only: to an early one it counts as well.
@@ -55,7 +61,6 @@ export class TempFile {
       throw this.#named(cause);
     });
     await this.handle.close();
-    await rename(this.path, target);
   }
 
   /** For `finally`: does nothing after `commit`. */

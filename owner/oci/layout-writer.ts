@@ -59,7 +59,7 @@ export class LayoutWriter {
 
   /** Deletes what interrupted writers left. Call it under `exclusively`. */
   async sweep(): Promise<void> {
-    const folder = this.#blobs;
+    const folder = this.blobs;
     const names = await readdir(folder).catch(() => []);
     for (const name of names) if (/^\..*\.tmp$/.test(name)) await rm(path.join(folder, name), { force: true });
   }
@@ -80,11 +80,16 @@ export class LayoutWriter {
 
   /** A file to write a blob into; give it to `commit`. */
   newBlob(): Promise<TempFile> {
-    return TempFile.create(this.#blobs);
+    return TempFile.create(this.blobs);
   }
 
   commit(file: TempFile, digest: string): Promise<void> {
     return file.commit(this.#blob(digest));
+  }
+
+  /** The same for a file in `blobs` that is finished already. */
+  adopt(file: string, digest: string): Promise<void> {
+    return rename(file, this.#blob(digest));
   }
 
   /** A file that is kept elsewhere and never changed: linked where the file system can, else copied. */
@@ -120,7 +125,7 @@ export class LayoutWriter {
     await this.#writeIndex(kept);
     const needed = await this.#blobsOf(kept);
     if (!needed) return; // another image cannot be read: nobody knows what it needs
-    const folder = this.#blobs;
+    const folder = this.blobs;
     for (const name of await readdir(folder)) if (!needed.has(name)) await rm(path.join(folder, name), { force: true });
   }
 
@@ -146,7 +151,8 @@ export class LayoutWriter {
     await writeAtomic(path.join(this.folder, INDEX_FILE), utf8(jcs(index)));
   }
 
-  get #blobs(): string {
+  /** Folder of the blobs. */
+  get blobs(): string {
     return path.dirname(this.#blob("0"));
   }
 

@@ -42,6 +42,11 @@ export class Layout {
     return new Layout(folder, parseIndex(index, path.join(folder, INDEX_FILE)));
   }
 
+  /** For blobs alone: the index is not read. */
+  static at(folder: string): Layout {
+    return new Layout(folder, []);
+  }
+
   where(descriptor: Descriptor): string {
     return path.join(this.folder, blobPath(descriptor.digest));
   }

@@ -6,7 +6,8 @@ const END = 1024;
 
 /** Where the end of the archive was found, by pieces of so many bytes; "none" when it has no end. */
 async function endOf(tar: Uint8Array, piece: number): Promise<number | "none"> {
-  const headers = new LayerHeaders(new RunnerGuard(), "layer");
+  const guard = new RunnerGuard();
+  const headers = new LayerHeaders((entry) => guard.check(entry, "layer"), "layer");
   let end: number | undefined;
   // As a file is read: the same buffers again and again.
   const buffers = [Buffer.alloc(piece), Buffer.alloc(piece)];
