@@ -12,6 +12,7 @@ export { clusterProvider } from "./platform/provider";
 export { workloadProvider } from "./platform/workload-provider";
 export { type PlacementArgs, ServiceMode } from "./relying-party/placement";
 export { type LedgerIdentity, RunLedger, type RunLedgerArgs } from "./relying-party/run-ledger";
+export type { CertManagerTls, TlsSource } from "./relying-party/tls";
 export { Trustee, type TrusteeArgs } from "./relying-party/trustee";
 export { ClusterPart, type CocoRuntimeArgs, RuntimeInstall } from "./runtime/args";
 export { CocoRuntime } from "./runtime/coco-runtime";

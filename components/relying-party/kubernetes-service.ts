@@ -11,7 +11,7 @@ export interface ServiceScope {
   readonly dependsOn?: pulumi.Resource[];
 }
 
-const options = ({ parent, provider, dependsOn = [] }: ServiceScope, more: pulumi.Resource[] = []) =>
+export const optionsOf = ({ parent, provider, dependsOn = [] }: ServiceScope, more: pulumi.Resource[] = []) =>
   childOf(parent, { dependsOn: [...dependsOn, ...more], ...(provider ? { provider } : {}) });
 
 /**
@@ -31,7 +31,7 @@ export function restrictedNamespace(
     labels: { "app.kubernetes.io/managed-by": "sealflow", ...labels },
     ...(acknowledgeSameCluster === undefined ? {} : { annotations: { acknowledgeSameCluster } }),
   };
-  return new k8s.core.v1.Namespace(`${scope.name}-namespace`, { metadata }, options(scope));
+  return new k8s.core.v1.Namespace(`${scope.name}-namespace`, { metadata }, optionsOf(scope));
 }
 
 /** @param data values are secrets of the stack. */
@@ -41,7 +41,7 @@ export function serviceSecret(
   metadata: { name: string; namespace: string },
   data: Record<string, pulumi.Input<string>>,
 ): k8s.core.v1.Secret {
-  return new k8s.core.v1.Secret(`${scope.name}-${word}`, { metadata, stringData: data }, options(scope));
+  return new k8s.core.v1.Secret(`${scope.name}-${word}`, { metadata, stringData: data }, optionsOf(scope));
 }
 
 /** Account first, the Deployment after its Secrets; a budget and a network policy beside it. */
@@ -54,13 +54,13 @@ export function createService(
   const { name } = scope;
   // biome-ignore lint/suspicious/noExplicitAny: as above
   const parts = objects as Record<PartOfService, any>;
-  const account = new k8s.core.v1.ServiceAccount(`${name}-account`, parts.account, options(scope));
-  const network = new k8s.networking.v1.NetworkPolicy(`${name}-network`, parts.network, options(scope));
-  new k8s.policy.v1.PodDisruptionBudget(`${name}-budget`, parts.budget, options(scope));
-  new k8s.core.v1.Service(`${name}-service`, parts.service, options(scope));
+  const account = new k8s.core.v1.ServiceAccount(`${name}-account`, parts.account, optionsOf(scope));
+  const network = new k8s.networking.v1.NetworkPolicy(`${name}-network`, parts.network, optionsOf(scope));
+  new k8s.policy.v1.PodDisruptionBudget(`${name}-budget`, parts.budget, optionsOf(scope));
+  new k8s.core.v1.Service(`${name}-service`, parts.service, optionsOf(scope));
   return new k8s.apps.v1.Deployment(
     `${name}-deployment`,
     parts.deployment,
-    options(scope, [account, network, ...files]),
+    optionsOf(scope, [account, network, ...files]),
   );
 }

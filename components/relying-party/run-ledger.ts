@@ -2,12 +2,12 @@ import * as pulumi from "@pulumi/pulumi";
 import { LEDGER_PORT, type LedgerIdentity, ledgerService, STORE_CREDENTIALS } from "../../policy/services";
 import { LedgerKeys } from "../../resources/ledger-keys";
 import type { RelyingPartyReference } from "../../resources/relying-party-reference";
-import type { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
 import type { StorageOutputs } from "../storage/encrypted-storage";
 import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import type { RelyingPartyOutputs } from "./relying-party";
+import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
 
 export type { LedgerIdentity };
 
@@ -18,8 +18,8 @@ export interface RunLedgerArgs extends PlacementArgs {
   image: pulumi.Input<string>;
   /** The key broker: a Trustee of this program, or the URL of one that runs elsewhere (an operator's included). */
   kbsUrl: pulumi.Input<string>;
-  /** CA and leaf; its CA must be the key broker's, since guests pin one. */
-  certificate: TlsCertificate;
+  /** CA and leaf, or an issuer of cert-manager; its CA must be the key broker's, since guests pin one. */
+  certificate: TlsSource;
   /** `postgres://…`, a database of the ledger's alone; a secret. Needed in production. @default SQLite that a restart loses */
   database?: pulumi.Input<string>;
   /** Claim of a volume that every replica writes (ReadWriteMany), in its namespace. @default a folder of the pod */
@@ -52,7 +52,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
     super("sealflow:index:RunLedger", name, {}, opts);
     const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
     const { namespace = "ledger", replicas = production ? 2 : 1, port = LEDGER_PORT } = args;
-    const problems = placementProblems(args, this);
+    const problems = [...placementProblems(args, this), ...tlsProblems(args.certificate)];
     if (production && args.database === undefined)
       problems.push("database: missing. Production keeps runs in PostgreSQL");
     if (problems.length > 0)
@@ -65,6 +65,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       production,
       secret: "ledger-secrets",
       publicUrl: this.ledgerUrl,
+      ...(isIssued(args.certificate) ? { tls: issuedSecret("ledger") } : {}),
       ...(args.objectsClaim === undefined ? {} : { objectsClaim: args.objectsClaim }),
       ...(args.identity === undefined ? {} : { identity: args.identity }),
       ...(args.storeCredentials === undefined ? {} : { storeCredentials: true }),
@@ -84,18 +85,18 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       "secrets",
       { name: "ledger-secrets", namespace },
       {
-        "tls.key": args.certificate.keyPem,
-        "tls.crt": args.certificate.chainPem,
+        ...tlsEntries(args.certificate),
         "ledger.key": keys.seed,
         "object-url.key": keys.urlSeed,
         "database-url": pulumi.secret(args.database ?? ""),
         ...(args.storeCredentials === undefined ? {} : { [STORE_CREDENTIALS]: pulumi.secret(args.storeCredentials) }),
       },
     );
-    createService(scope, objects, [secret]);
+    const issued = createIssued(scope, args.certificate, { service: "ledger", namespace, hosts: [args.host] });
+    createService(scope, objects, [secret, ...issued]);
     this.ledgerKey = keys.ledgerKey;
     const { ledgerUrl, ledgerKey } = this;
-    this.reference = { kbsUrl: args.kbsUrl, ledgerUrl, caPem: args.certificate.caPem, ledgerKey };
+    this.reference = { kbsUrl: args.kbsUrl, ledgerUrl, caPem: caOf(args.certificate), ledgerKey };
     this.registerOutputs({ ledgerUrl, ledgerKey });
   }
 }

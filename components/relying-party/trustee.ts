@@ -4,8 +4,9 @@ import { databaseSecrets, TRUSTEE_PORT, trusteeService } from "../../policy/serv
 import { KbsAdminKey } from "../../resources/kbs-admin-key";
 import { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
-import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import { createService, optionsOf, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
+import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
 
 export interface TrusteeArgs extends PlacementArgs {
   /** Names and addresses by which guests reach it; the first is in every step's identity. */
@@ -24,8 +25,8 @@ export interface TrusteeArgs extends PlacementArgs {
   namespace?: string;
   /** Port in its URL, where something in front of the Service listens. @default 8080 */
   port?: number;
-  /** CA and leaf that the ledger has, too. @default a new one of these hosts */
-  certificate?: TlsCertificate;
+  /** CA and leaf that the ledger has, too, or an issuer of cert-manager. @default a new one of these hosts */
+  certificate?: TlsSource;
   /** TDX: where Intel's collateral comes from. @default Intel's service */
   dcapCollateral?: string;
 }
@@ -40,14 +41,16 @@ export class Trustee extends pulumi.ComponentResource {
   /** Guests pin it. */
   readonly caPem: pulumi.Output<string>;
   /** For the ledger, which lives under the same CA. */
-  readonly certificate: TlsCertificate;
+  readonly certificate: TlsSource;
 
   constructor(name: string, args: TrusteeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("sealflow:index:Trustee", name, {}, opts);
     const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
     const { namespace = "trustee", replicas = production ? 2 : 1, port = TRUSTEE_PORT } = args;
-    const problems = placementProblems(args, this);
+    const problems = [...placementProblems(args, this), ...tlsProblems(args.certificate)];
     if (!args.hosts?.length) problems.push("hosts: empty. Give the name by which guests reach it");
+    if (isIssued(args.certificate) && args.ledgerHosts !== undefined)
+      problems.push("ledgerHosts: cert-manager issues the ledger a certificate of its own. Remove it");
     if (problems.length > 0) throw new pulumi.RunError(problems.map((text) => `Trustee "${name}": ${text}`).join("\n"));
     const { config, objects } = trusteeService({
       name: "trustee",
@@ -55,7 +58,11 @@ export class Trustee extends pulumi.ComponentResource {
       image: args.image,
       replicas,
       production,
-      secrets: { files: "trustee-files", ...(args.database === undefined ? {} : { database: "trustee-database" }) },
+      secrets: {
+        files: "trustee-files",
+        ...(args.database === undefined ? {} : { database: "trustee-database" }),
+        ...(isIssued(args.certificate) ? { tls: issuedSecret("trustee") } : {}),
+      },
       ...(args.databaseImage === undefined ? {} : { databaseImage: args.databaseImage }),
       ...(args.dcapCollateral === undefined ? {} : { dcapCollateral: args.dcapCollateral }),
     });
@@ -68,7 +75,7 @@ export class Trustee extends pulumi.ComponentResource {
         { commonName: "sealflow relying party", hosts: [...args.hosts, inside, ...(args.ledgerHosts ?? [])] },
         childOf(this),
       );
-    this.caPem = this.certificate.caPem;
+    this.caPem = caOf(this.certificate);
     const signer = new TlsCertificate(`${name}-token`, { commonName: "sealflow attestation tokens" }, childOf(this));
     const admin = new KbsAdminKey(`${name}-admin`, { kbsUrl: this.kbsUrl, caPem: this.caPem }, childOf(this));
 
@@ -80,8 +87,7 @@ export class Trustee extends pulumi.ComponentResource {
         "files",
         { name: "trustee-files", namespace },
         {
-          "tls.key": this.certificate.keyPem,
-          "tls.crt": this.certificate.chainPem,
+          ...tlsEntries(this.certificate),
           "token.key": signer.keyPem,
           "token.crt": signer.chainPem,
           "token-root.crt": signer.caPem,
@@ -92,8 +98,9 @@ export class Trustee extends pulumi.ComponentResource {
       new k8s.core.v1.ConfigMap(
         `${name}-config`,
         { metadata: { name: "trustee-config", namespace }, data: { "kbs.toml": config } },
-        childOf(this, { dependsOn: scope.dependsOn, ...(args.provider ? { provider: args.provider } : {}) }),
+        optionsOf(scope),
       ),
+      ...createIssued(scope, this.certificate, { service: "trustee", namespace, hosts: args.hosts }),
     ];
     createService(scope, objects, files);
     this.registerOutputs({ kbsUrl: this.kbsUrl, caPem: this.caPem });

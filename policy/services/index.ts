@@ -6,7 +6,9 @@ export {
   ledgerService,
   STORE_CREDENTIALS,
 } from "./ledger";
+export { reloading } from "./reload";
 export { PARTS_OF_SERVICE, type PartOfService } from "./service";
+export { type IssuedCertificateArgs, type IssuerRef, issuedCertificate, pinnedCaProblems, TLS_SECRETS } from "./tls";
 export {
   DATABASE_SECRETS,
   databaseSecrets,

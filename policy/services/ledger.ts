@@ -1,11 +1,13 @@
 /** The run ledger as a service. Replicas share PostgreSQL and keys; objects lie where all of them reach. */
 import { PolicyError } from "../errors";
-import { type PartOfService, type ServiceIdentity, secretVolume, serviceObjects } from "./service";
+import { type PartOfService, type ServiceIdentity, secretsVolume, secretVolume, serviceObjects } from "./service";
+import { TLS_SECRETS } from "./tls";
 
 export const LEDGER_PORT = 8443;
 const SECRETS = "/run/ledger/secrets";
 const OBJECTS = "/var/lib/ledger/objects";
-export const LEDGER_SECRETS = ["tls.key", "tls.crt", "ledger.key", "object-url.key", "database-url"] as const;
+const OWN_SECRETS = ["ledger.key", "object-url.key", "database-url"] as const;
+export const LEDGER_SECRETS = [...TLS_SECRETS, ...OWN_SECRETS] as const;
 /** Entry of the image that ServiceImage makes. */
 const ENTRY = ["/sealflow/lib/ld.so", "--library-path", "/sealflow/lib", "/sealflow/bin/node", "/sealflow/ledger.js"];
 
@@ -24,6 +26,8 @@ export interface LedgerServiceArgs {
   readonly production: boolean;
   /** Name of the Secret with LEDGER_SECRETS. */
   readonly secret: string;
+  /** Name of the Secret with TLS_SECRETS, where `secret` has none of them. */
+  readonly tls?: string;
   /** As guests reach it. */
   readonly publicUrl: string;
   /** Claim of a volume for objects that every replica may write (ReadWriteMany). */
@@ -37,7 +41,7 @@ export interface LedgerServiceArgs {
 
 /** @throws PolicyError SERVICE with every problem. */
 export function ledgerService(args: LedgerServiceArgs): Readonly<Record<PartOfService, object>> {
-  const { name, namespace, image, replicas, secret, publicUrl, storeUrl, identity, storeCredentials = false } = args;
+  const { name, namespace, image, replicas, publicUrl, storeUrl, identity, storeCredentials = false } = args;
   const problems = problemsOf(args);
   if (problems.length > 0) throw new PolicyError("SERVICE", `RunLedger "${name}": ${problems.join("; ")}`);
   return serviceObjects({
@@ -58,12 +62,7 @@ export function ledgerService(args: LedgerServiceArgs): Readonly<Record<PartOfSe
       ...(storeCredentials ? [{ name: "AWS_SHARED_CREDENTIALS_FILE", value: `${SECRETS}/${STORE_CREDENTIALS}` }] : []),
     ],
     probes: { live: "/healthz", ready: "/readyz" },
-    files: [
-      {
-        path: SECRETS,
-        volume: secretVolume(secret, [...LEDGER_SECRETS, ...(storeCredentials ? [STORE_CREDENTIALS] : [])]),
-      },
-    ],
+    files: [{ path: SECRETS, volume: secretsOf(args) }],
     scratch: ["/run/ledger/state", "/tmp"],
     ...(storeUrl === undefined ? { writable: [{ path: OBJECTS, volume: volumeOf(args) }] } : {}),
     ...(identity === undefined ? {} : { identity: identityOf(identity) }),
@@ -95,6 +94,15 @@ function problemsOf(args: LedgerServiceArgs): string[] {
       ? ["storeCredentials: the identity signs in already; remove one"]
       : []),
   ];
+}
+
+function secretsOf({ secret, tls, storeCredentials }: LedgerServiceArgs): object {
+  const more = storeCredentials ? [STORE_CREDENTIALS] : [];
+  if (tls === undefined) return secretVolume(secret, [...LEDGER_SECRETS, ...more]);
+  return secretsVolume([
+    { name: tls, items: TLS_SECRETS },
+    { name: secret, items: [...OWN_SECRETS, ...more] },
+  ]);
 }
 
 const volumeOf = ({ objectsClaim }: LedgerServiceArgs): object =>

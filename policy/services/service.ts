@@ -176,6 +176,16 @@ export const secretVolume = (secretName: string, items: readonly string[]): obje
   secret: { secretName, defaultMode: 0o440, items: items.map((key) => ({ key, path: key })) },
 });
 
+/** The same of several Secrets, in one folder. */
+export const secretsVolume = (
+  secrets: readonly { readonly name: string; readonly items: readonly string[] }[],
+): object => ({
+  projected: {
+    defaultMode: 0o440,
+    sources: secrets.map(({ name, items }) => ({ secret: { name, items: items.map((key) => ({ key, path: key })) } })),
+  },
+});
+
 export const fromSecret = (name: string, secret: string, key: string): object => ({
   name,
   valueFrom: { secretKeyRef: { name: secret, key } },

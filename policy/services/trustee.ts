@@ -5,13 +5,23 @@
 import { PolicyError } from "../errors";
 import { brokerConfig } from "../trustee/config";
 import { type TrusteeConfigVersion, VERSIONS } from "../versions";
-import { fromSecret, type InitContainer, type PartOfService, secretVolume, serviceObjects } from "./service";
+import { reloading } from "./reload";
+import {
+  fromSecret,
+  type InitContainer,
+  type PartOfService,
+  secretsVolume,
+  secretVolume,
+  serviceObjects,
+} from "./service";
+import { TLS_SECRETS } from "./tls";
 
 export const TRUSTEE_PORT = 8080;
 const CONFIG = "/etc/kbs";
 const SECRETS = "/run/trustee";
-/** Keys of the Secret that TRUSTEE_SECRETS names. */
-export const TRUSTEE_SECRETS = ["tls.key", "tls.crt", "token.key", "token.crt", "token-root.crt", "admin.pem"] as const;
+const OWN_SECRETS = ["token.key", "token.crt", "token-root.crt", "admin.pem"] as const;
+/** Keys of the Secret with the broker's files. */
+export const TRUSTEE_SECRETS = [...TLS_SECRETS, ...OWN_SECRETS] as const;
 export const DATABASE_SECRETS = ["POSTGRES_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"] as const;
 /** One for each namespace of its storage. Source: trustee deps/key-value-storage/src/postgres/set-up.sql. */
 const TABLES = ["kbs", "repository", "kbs_protocol_session", "attestation_service_policy", "reference_value"];
@@ -27,8 +37,8 @@ export interface TrusteeServiceArgs {
   readonly databaseImage?: string;
   readonly replicas: number;
   readonly production: boolean;
-  /** Names of Secrets: files of the broker; its database. */
-  readonly secrets: { readonly files: string; readonly database?: string };
+  /** Names of Secrets: files of the broker; its database; certificate and key, where the files have none. */
+  readonly secrets: { readonly files: string; readonly database?: string; readonly tls?: string };
   readonly dcapCollateral?: string;
 }
 
@@ -58,23 +68,31 @@ export function trusteeService(args: TrusteeServiceArgs): TrusteeService {
       : { type: "LocalFs", path: "/opt/confidential-containers/storage" },
     ...(dcapCollateral === undefined ? {} : { dcapCollateral }),
   });
-  const { database } = secrets;
+  const { database, tls } = secrets;
   const objects = serviceObjects({
     name,
     namespace,
     image,
     replicas,
     port: TRUSTEE_PORT,
-    command: ["/usr/local/bin/kbs"],
-    args: ["--config-file", `${CONFIG}/kbs.toml`],
+    command: reloading(file("tls.crt"), ["/usr/local/bin/kbs", "--config-file", `${CONFIG}/kbs.toml`]),
     env: [
-      { name: "RUST_LOG", value: "info" },
+      // At "info" its storage writes the database's URL into the log, password included.
+      { name: "RUST_LOG", value: "info,key_value_storage=warn" },
       ...(database ? [fromSecret("POSTGRES_URL", database, "POSTGRES_URL")] : []),
     ],
     probes: { live: "/healthz", ready: "/healthz" },
     files: [
       { path: CONFIG, volume: { configMap: { name: `${name}-config` } } },
-      { path: SECRETS, volume: secretVolume(secrets.files, TRUSTEE_SECRETS) },
+      {
+        path: SECRETS,
+        volume: tls
+          ? secretsVolume([
+              { name: tls, items: TLS_SECRETS },
+              { name: secrets.files, items: OWN_SECRETS },
+            ])
+          : secretVolume(secrets.files, TRUSTEE_SECRETS),
+      },
     ],
     // Its default folders; with a database nothing of them has to stay.
     scratch: ["/opt/confidential-containers", "/tmp"],

@@ -11,7 +11,8 @@ import { createAdaptorServer } from "@hono/node-server";
 import { LedgerError } from "./errors";
 import { createLedger } from "./index";
 
-const RENEW_MS = 60_000;
+/** Looking is reading two small files; the kubelet writes them within a minute of a renewal. */
+const RENEW_MS = 10_000;
 const SEEDS = ["ledger.key", "object-url.key"] as const;
 
 export interface LedgerService {

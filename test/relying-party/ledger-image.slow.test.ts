@@ -1,16 +1,14 @@
 /** The ledger's image holds what starts, on every machine the same bytes, and serves with PostgreSQL and a read-only root. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { ensureRunnerLayer } from "../../owner/runner-layer";
-import { makeServiceImage } from "../../owner/service-image";
 import { base64url } from "../../protocol/bytes";
-import { blobPath } from "../../protocol/oci";
 import { DAY_MS, makeCa, makeLeaf } from "../../relying-party/tls";
+import { makeLedgerImage } from "../support/ledger-image";
 import { postgresMissing, startPostgres } from "../support/postgres";
 
 jest.setTimeout(300_000);
@@ -27,24 +25,13 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function image(name: string) {
-  const layoutDir = path.join(dir, name);
-  const runnerLayer = await ensureRunnerLayer({ cacheDir: path.join(CHECKOUT, "node_modules/.cache/test") });
-  const bundle = path.join(CHECKOUT, "dist/relying-party/ledger-service.js");
-  const made = await makeServiceImage({ entry: "ledger.js", bundle, runnerLayer, architecture: "amd64", layoutDir });
-  return { ...made, layoutDir };
-}
-
-const document = (layoutDir: string, digest: string) =>
-  JSON.parse(readFileSync(path.join(layoutDir, blobPath(digest)), "utf8"));
+const image = (name: string) => makeLedgerImage(path.join(dir, name));
 
 it("is the same image when it is made twice, and runs as nobody", async () => {
   const [one, two] = [await image("one"), await image("two")];
   expect(one.digest).toBe(two.digest);
-  const manifest = document(one.layoutDir, one.digest);
-  const config = document(one.layoutDir, manifest.config.digest.slice("sha256:".length));
-  expect(config.config.User).toBe("65532:65532");
-  expect(config.config.Entrypoint.at(-1)).toBe("/sealflow/ledger.js");
+  expect(one.user).toBe("65532:65532");
+  expect(one.entrypoint.at(-1)).toBe("/sealflow/ledger.js");
 });
 
 const missing = postgresMissing();
@@ -54,14 +41,9 @@ const withPostgres = missing ? it.skip : it;
 withPostgres(
   "starts from its unpacked layers, answers /readyz with PostgreSQL, and writes nothing into them",
   async () => {
-    const { layoutDir, digest } = await image("one");
+    const { unpack, entrypoint } = await image("one");
     const root = path.join(dir, "root");
-    mkdirSync(root);
-    const { layers, config } = document(layoutDir, digest);
-    for (const layer of layers) {
-      execFileSync("tar", ["-xf", path.join(layoutDir, blobPath(layer.digest.slice(7))), "-C", root]);
-    }
-    execFileSync("chmod", ["-R", "a-w", root]);
+    unpack(root);
     const postgres = await startPostgres();
     try {
       const url = await postgres.database();
@@ -80,7 +62,6 @@ withPostgres(
       secret("object-url.key", base64url(randomBytes(32)));
       secret("database-url", url);
       const port = await freePort();
-      const entrypoint: string[] = document(layoutDir, config.digest.slice(7)).config.Entrypoint;
       const [loader = "", ...args] = entrypoint.map((word) => (word.startsWith("/sealflow") ? root + word : word));
       let said = "";
       child = spawn(loader, args, {

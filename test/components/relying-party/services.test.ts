@@ -1,10 +1,14 @@
+import { createPrivateKey, webcrypto } from "node:crypto";
+import * as x509 from "@peculiar/x509";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ExistingCluster } from "../../../components/platform/existing-cluster";
 import { clusterProvider } from "../../../components/platform/provider";
 import { RunLedger } from "../../../components/relying-party/run-ledger";
+import type { CertManagerTls } from "../../../components/relying-party/tls";
 import { Trustee, type TrusteeArgs } from "../../../components/relying-party/trustee";
-import { databaseSecrets } from "../../../policy/services";
+import { databaseSecrets, issuedCertificate, pinnedCaProblems } from "../../../policy/services";
+import { DAY_MS, makeCa, makeLeaf } from "../../../relying-party/tls";
 
 interface Registered {
   readonly type: string;
@@ -220,3 +224,104 @@ describe("RunLedger", () => {
     expect(() => new RunLedger("l", { ...args(), ...more })).toThrow(message);
   });
 });
+
+describe("a certificate of cert-manager", () => {
+  const now = Date.now();
+  const days = (n: number) => new Date(now + n * DAY_MS);
+  let ca: { certPem: string; keyPem: string };
+  let leafPem: string;
+  beforeAll(async () => {
+    ca = await makeCa({ name: "private", notAfter: days(30), now });
+    leafPem = (await makeLeaf({ ca, name: "kbs", hosts: ["kbs.example"], notAfter: days(2), now })).certPem;
+  });
+  const certificate = (): CertManagerTls => ({
+    certManager: { issuerRef: { name: "private", kind: "ClusterIssuer" }, caPem: ca.certPem, durationHours: 720 },
+  });
+  const found = (name: string) => registered.find((resource) => resource.name === name)?.inputs;
+
+  it("serves both services under their own names; guests pin the given root, and no key is in the stack", async () => {
+    const trustee = new Trustee("ct", { ...TRUSTEE, hosts: ["kbs.example", "10.0.0.7"], certificate: certificate() });
+    const ledger = new RunLedger("cl", {
+      host: "ledger.example",
+      image: `ledger${DIGEST}`,
+      kbsUrl: trustee.kbsUrl,
+      certificate: trustee.certificate,
+      database: "postgres://l:p@db/l",
+      objectsClaim: "objects",
+    });
+    const reference = await new Promise((resolve) => pulumi.output(ledger.reference).apply(resolve));
+    await settled();
+    expect(reference).toMatchObject({ caPem: ca.certPem });
+    expect(found("ct-certificate")).toMatchObject({
+      apiVersion: "cert-manager.io/v1",
+      kind: "Certificate",
+      metadata: { name: "trustee-tls", namespace: "trustee" },
+      spec: {
+        secretName: "trustee-tls",
+        dnsNames: ["kbs.example"],
+        ipAddresses: ["10.0.0.7"],
+        issuerRef: { name: "private", kind: "ClusterIssuer", group: "cert-manager.io" },
+        duration: "720h0m0s",
+        privateKey: { algorithm: "ECDSA", size: 256, encoding: "PKCS8", rotationPolicy: "Always" },
+      },
+    });
+    expect(found("cl-certificate")).toMatchObject({ spec: { secretName: "ledger-tls", dnsNames: ["ledger.example"] } });
+    for (const [deployment, tls, own] of [
+      ["ct-deployment", "trustee-tls", "trustee-files"],
+      ["cl-deployment", "ledger-tls", "ledger-secrets"],
+    ] as const) {
+      const text = JSON.stringify(found(deployment));
+      expect(text).toMatch(new RegExp(`"projected":.*"name":"${tls}".*"name":"${own}"`));
+    }
+    expect(Object.keys(found("ct-files")?.stringData as object)).not.toContain("tls.key");
+    expect(registered.filter(({ type, name }) => type.endsWith(":TlsCertificate") && name === "ct-tls")).toEqual([]);
+  });
+
+  it.each<[string, () => string, RegExp]>([
+    ["a leaf, which the next renewal replaces", () => leafPem, /is no CA/],
+    ["two roots, of which guests would take one", () => ca.certPem + ca.certPem, /2 certificates in PEM/],
+    ["no certificate", () => "kbs.example", /0 certificates in PEM/],
+    ["a damaged one", () => ca.certPem.replace(/[A-Za-z0-9]{40}/, "A".repeat(40)), /caPem/],
+  ])("%s is refused as the CA to pin", (_title, pem, message) => {
+    const { certManager } = certificate();
+    const wrong = { certManager: { ...certManager, caPem: pem() } };
+    expect(() => new Trustee("t", { ...TRUSTEE, certificate: wrong })).toThrow(message);
+  });
+
+  it("a root that has ended is refused, and so is an intermediate", async () => {
+    expect(pinnedCaProblems(ca.certPem, days(31)).join()).toMatch(/ended on .*believe nothing/);
+    expect(pinnedCaProblems(await intermediateOf(ca, days(20)), days(0)).join()).toMatch(
+      /is issued by CN=private.*give the root/,
+    );
+  });
+
+  it("every problem of the request is told at once", () => {
+    const args = { name: "t", namespace: "t", secret: "t", hosts: ["*.example"], hours: 0.5 };
+    expect(() => issuedCertificate({ ...args, issuerRef: { name: "", kind: "" } })).toThrow(
+      /issuerRef.name.*issuerRef.kind.*durationHours.*\*\.example/,
+    );
+  });
+
+  it("names of a ledger are refused where it gets a certificate of its own", () => {
+    const args = { ...TRUSTEE, ledgerHosts: ["ledger.example"], certificate: certificate() };
+    expect(() => new Trustee("t", args)).toThrow(/ledgerHosts: cert-manager issues the ledger/);
+  });
+});
+
+/** A CA that another one issued: what issuers have that are not a root. */
+async function intermediateOf(root: { certPem: string; keyPem: string }, notAfter: Date): Promise<string> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const der = createPrivateKey(root.keyPem).export({ format: "der", type: "pkcs8" });
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", new Uint8Array(der), algorithm, false, ["sign"]);
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject: "CN=intermediate",
+    issuer: new x509.X509Certificate(root.certPem).subject,
+    notAfter,
+    publicKey: keys.publicKey,
+    signingKey,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+  });
+  return certificate.toString("pem");
+}

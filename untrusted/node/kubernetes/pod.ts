@@ -1,7 +1,8 @@
 /** One pod from its binding to its end: runs its containers and reports what became of them. */
 import type { ChildProcess } from "node:child_process";
 import { appendFileSync, closeSync, mkdirSync, openSync, readSync, rmSync } from "node:fs";
-import { get } from "node:http";
+import * as http from "node:http";
+import * as https from "node:https";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesClient } from "../../kubernetes";
@@ -12,7 +13,7 @@ import { ADDRESS, environmentOf, expand } from "./fields";
 import { type Program, signalGroup, startProgram } from "./program";
 import { type PodReport, statusOf } from "./status";
 import type { Container, ContainerState, Pod } from "./types";
-import { makeVolumes } from "./volumes";
+import { followVolumes, makeVolumes } from "./volumes";
 
 export interface PodContext {
   readonly client: KubernetesClient;
@@ -181,7 +182,11 @@ export class PodWorker {
     for (const container of this.pod.spec.initContainers ?? []) {
       if ((await this.#untilGood(container, volumes)) !== 0) return;
     }
+    const followed = new AbortController();
+    const following = followVolumes(this.context.client, this.pod, volumes, followed.signal);
     await Promise.all(this.pod.spec.containers.map((container) => this.#untilGood(container, volumes)));
+    followed.abort();
+    await following;
   }
 
   /** Runs a container as often as the pod's restart policy says. @returns its last exit code. */
@@ -249,13 +254,14 @@ export class PodWorker {
 
   /** Ready when it runs, or when its HTTP probe says so; other probes count as passed. */
   async #watchReadiness({ name, readinessProbe }: Container, child: ChildProcess): Promise<void> {
-    const http = readinessProbe?.httpGet;
+    const probe = readinessProbe?.httpGet;
     const runs = () => child.exitCode === null && child.signalCode === null;
-    if (!http || http.scheme === "HTTPS") {
+    if (!probe) {
       this.#ready.add(name);
       return;
     }
-    while (runs() && !(await answers(`http://${ADDRESS}:${http.port}${http.path ?? "/"}`))) await sleep(200);
+    const { scheme = "HTTP", port, path = "/" } = probe;
+    while (runs() && !(await answers(`${scheme.toLowerCase()}://${ADDRESS}:${port}${path}`))) await sleep(200);
     if (!runs()) return;
     this.#ready.add(name);
     void this.#report();
@@ -313,9 +319,11 @@ function beginning(file: string): string {
   }
 }
 
+/** As the kubelet, which asks no server for its certificate. */
 function answers(url: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = get(url, { timeout: 1000 }, (answer) => {
+    const options = { timeout: 1000, rejectUnauthorized: false };
+    const request = (url.startsWith("https:") ? https : http).get(url, options, (answer) => {
       answer.resume();
       resolve((answer.statusCode ?? 500) < 400);
     });

@@ -11,6 +11,8 @@ import type { Container } from "./types";
 
 /** What stands for an image. */
 export interface Program {
+  /** The image's files, unpacked, over those of the host. Default: the host's alone. */
+  readonly files?: string;
   /** Folder that comes first on PATH. */
   readonly bin?: string;
   /** In place of the image's entry point, for containers without a command. */
@@ -75,7 +77,7 @@ export function startProgram(start: ProgramStart): ChildProcess {
     "mount --make-rprivate /",
     `mount -t tmpfs tmpfs ${quoted(own)}`,
     `mkdir ${["up", "work", "root"].map((name) => quoted(join(own, name))).join(" ")}`,
-    `mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
+    `mount -t overlay overlay -o ${quoted(`lowerdir=${program.files ? `${program.files}:` : ""}/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
     `mount --rbind /sys ${quoted(join(root, "sys"))}`,
     // Its own: what is written below /dev, such as last words, must not get into the host's.
     `mount -t tmpfs tmpfs ${quoted(dev)}`,

@@ -1,6 +1,7 @@
 /** Volumes of ordinary pods, as folders of the host; real tokens, bound to their pod. */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesClient } from "../../kubernetes";
 import { dataOf, fieldOf, patiently } from "./fields";
 import type { KeyToPath, Pod, Volume, VolumeSource } from "./types";
@@ -18,6 +19,29 @@ export async function makeVolumes(client: KubernetesClient, pod: Pod, folder: st
     for (const source of sources) await fill(client, pod, source, at, node, volume);
   }
   return folders;
+}
+
+/** The kubelet looks every minute or so; tests are less patient. */
+const FOLLOW_MS = 5000;
+
+/** Keeps files of Secrets and ConfigMaps as their objects are, until the signal. What cannot be read stays as it is. */
+export async function followVolumes(
+  client: KubernetesClient,
+  pod: Pod,
+  folders: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<void> {
+  const followed = (pod.spec.volumes ?? []).flatMap((volume) => {
+    const sources = (volume.projected?.sources ?? [volume]).filter(({ configMap, secret }) => configMap || secret);
+    return sources.map((source) => ({ volume, source }));
+  });
+  while (followed.length > 0) {
+    await sleep(FOLLOW_MS, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    for (const { volume, source } of followed) {
+      await fill(client, pod, source, folders[volume.name] as string, "", volume).catch(() => undefined);
+    }
+  }
 }
 
 async function fill(
@@ -73,6 +97,11 @@ function write(at: string, path: string, value: Buffer): void {
   const inside = normalize(path);
   // The API server refuses such paths; the host's files do not depend on it.
   if (inside.startsWith("..") || inside.startsWith("/")) throw new Error(`path ${path} leaves its volume`);
-  mkdirSync(dirname(join(at, inside)), { recursive: true });
-  writeFileSync(join(at, inside), value, { mode: 0o644 });
+  const file = join(at, inside);
+  if (existsSync(file) && readFileSync(file).equals(value)) return;
+  mkdirSync(dirname(file), { recursive: true });
+  // Whoever has it open goes on with what it was.
+  const next = join(dirname(file), `.${Date.now()}.next`);
+  writeFileSync(next, value, { mode: 0o644 });
+  renameSync(next, file);
 }
