@@ -10,6 +10,8 @@ export { ExistingCluster, type ExistingClusterArgs } from "./platform/existing-c
 export { GuestImagePolicy } from "./platform/peer-pods";
 export { clusterProvider } from "./platform/provider";
 export { workloadProvider } from "./platform/workload-provider";
+export { CloudNativePg, type CloudNativePgArgs } from "./relying-party/cloud-native-pg";
+export type { CloudNativePgDatabase, DatabaseSource } from "./relying-party/database";
 export { type PlacementArgs, ServiceMode } from "./relying-party/placement";
 export { type LedgerIdentity, RunLedger, type RunLedgerArgs } from "./relying-party/run-ledger";
 export type { CertManagerTls, TlsSource } from "./relying-party/tls";

@@ -30,6 +30,8 @@ export const VERSIONS = {
     trustee: "0.21.0",
     /** oci://quay.io/jetstack/charts/cert-manager; the version that Cloud API Adaptor is tested with. */
     certManager: "v1.15.3",
+    /** oci://ghcr.io/cloudnative-pg/charts/cloudnative-pg: the operator 1.30.0, for databases of the relying party. */
+    cloudNativePg: "0.29.0",
   },
   /** Archived upstream; only for clusters that have it. */
   operator: "0.17.0",

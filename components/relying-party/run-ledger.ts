@@ -1,9 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
-import { LEDGER_PORT, type LedgerIdentity, ledgerService, STORE_CREDENTIALS } from "../../policy/services";
+import {
+  clusterAccess,
+  LEDGER_PORT,
+  type LedgerIdentity,
+  ledgerService,
+  STORE_CREDENTIALS,
+} from "../../policy/services";
 import { LedgerKeys } from "../../resources/ledger-keys";
 import type { RelyingPartyReference } from "../../resources/relying-party-reference";
 import { childOf } from "../options";
 import type { StorageOutputs } from "../storage/encrypted-storage";
+import { createDatabase, type DatabaseSource, isInCluster } from "./database";
 import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import type { RelyingPartyOutputs } from "./relying-party";
@@ -20,8 +27,11 @@ export interface RunLedgerArgs extends PlacementArgs {
   kbsUrl: pulumi.Input<string>;
   /** CA and leaf, or an issuer of cert-manager; its CA must be the key broker's, since guests pin one. */
   certificate: TlsSource;
-  /** `postgres://…`, a database of the ledger's alone; a secret. Needed in production. @default SQLite that a restart loses */
-  database?: pulumi.Input<string>;
+  /**
+   * A database of the ledger's alone: `postgres://…`, a secret, or a cluster of CloudNativePG beside it. Needed in
+   * production. @default SQLite that a restart loses
+   */
+  database?: DatabaseSource;
   /** Claim of a volume that every replica writes (ReadWriteMany), in its namespace. @default a folder of the pod */
   objectsClaim?: string;
   /** Where objects are instead: a bucket or container, with its URL. @default objectsClaim */
@@ -57,6 +67,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       problems.push("database: missing. Production keeps runs in PostgreSQL");
     if (problems.length > 0)
       throw new pulumi.RunError(problems.map((text) => `RunLedger "${name}": ${text}`).join("\n"));
+    const { database } = args;
     this.ledgerUrl = `https://${args.host}:${port}`;
     const settings = {
       name: "ledger",
@@ -65,6 +76,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       production,
       secret: "ledger-secrets",
       publicUrl: this.ledgerUrl,
+      ...(isInCluster(database) ? { database: clusterAccess("ledger") } : {}),
       ...(isIssued(args.certificate) ? { tls: issuedSecret("ledger") } : {}),
       ...(args.objectsClaim === undefined ? {} : { objectsClaim: args.objectsClaim }),
       ...(args.identity === undefined ? {} : { identity: args.identity }),
@@ -88,12 +100,13 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
         ...tlsEntries(args.certificate),
         "ledger.key": keys.seed,
         "object-url.key": keys.urlSeed,
-        "database-url": pulumi.secret(args.database ?? ""),
+        ...(isInCluster(database) ? {} : { "database-url": pulumi.secret(database ?? "") }),
         ...(args.storeCredentials === undefined ? {} : { [STORE_CREDENTIALS]: pulumi.secret(args.storeCredentials) }),
       },
     );
     const issued = createIssued(scope, args.certificate, { service: "ledger", namespace, hosts: [args.host] });
-    createService(scope, objects, [secret, ...issued]);
+    const place = { service: "ledger", namespace, production, tlsOnly: true };
+    createService(scope, objects, [secret, ...issued, ...createDatabase(scope, database, place)]);
     this.ledgerKey = keys.ledgerKey;
     const { ledgerUrl, ledgerKey } = this;
     this.reference = { kbsUrl: args.kbsUrl, ledgerUrl, caPem: caOf(args.certificate), ledgerKey };

@@ -4,6 +4,7 @@ import { databaseSecrets, TRUSTEE_PORT, trusteeService } from "../../policy/serv
 import { KbsAdminKey } from "../../resources/kbs-admin-key";
 import { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
+import { accessOf, createDatabase, type DatabaseSource, isInCluster } from "./database";
 import { createService, optionsOf, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
@@ -15,9 +16,12 @@ export interface TrusteeArgs extends PlacementArgs {
   ledgerHosts?: string[];
   /** Image with the attestation service built in, `…@sha256:…`; development may take a tag. */
   image: string;
-  /** `postgres://user:password@host:port/database`, for all its state; a secret. Needed in production. @default none */
-  database?: pulumi.Input<string>;
-  /** Image with psql, which makes the tables, `…@sha256:…`. Needed with a database. @default none */
+  /**
+   * For all its state: `postgres://user:password@host:port/database`, a secret, or a cluster of CloudNativePG beside it.
+   * Needed in production. @default none
+   */
+  database?: DatabaseSource;
+  /** Image with psql, which makes the tables, `…@sha256:…`. Needed with a URL. @default the in-cluster database's */
   databaseImage?: string;
   /** @default 2 in production, 1 in development */
   replicas?: number;
@@ -52,6 +56,8 @@ export class Trustee extends pulumi.ComponentResource {
     if (isIssued(args.certificate) && args.ledgerHosts !== undefined)
       problems.push("ledgerHosts: cert-manager issues the ledger a certificate of its own. Remove it");
     if (problems.length > 0) throw new pulumi.RunError(problems.map((text) => `Trustee "${name}": ${text}`).join("\n"));
+    const access = accessOf(args.database, { service: "trustee", secret: "trustee-database" });
+    const psql = args.databaseImage ?? (isInCluster(args.database) ? args.database.cloudNativePg.image : undefined);
     const { config, objects } = trusteeService({
       name: "trustee",
       namespace,
@@ -60,10 +66,10 @@ export class Trustee extends pulumi.ComponentResource {
       production,
       secrets: {
         files: "trustee-files",
-        ...(args.database === undefined ? {} : { database: "trustee-database" }),
+        ...(access === undefined ? {} : { database: access }),
         ...(isIssued(args.certificate) ? { tls: issuedSecret("trustee") } : {}),
       },
-      ...(args.databaseImage === undefined ? {} : { databaseImage: args.databaseImage }),
+      ...(psql === undefined ? {} : { databaseImage: psql }),
       ...(args.dcapCollateral === undefined ? {} : { dcapCollateral: args.dcapCollateral }),
     });
     this.kbsUrl = `https://${args.hosts[0]}:${port}`;
@@ -94,7 +100,11 @@ export class Trustee extends pulumi.ComponentResource {
           "admin.pem": admin.publicKeyPem,
         },
       ),
-      ...(args.database === undefined ? [] : [databaseSecret(scope, namespace, args.database)]),
+      ...(args.database === undefined || isInCluster(args.database)
+        ? []
+        : [databaseSecret(scope, namespace, args.database)]),
+      // The broker's client speaks no TLS (Trustee 0.22), so the policy of the network is what keeps others away.
+      ...createDatabase(scope, args.database, { service: "trustee", namespace, production, tlsOnly: false }),
       new k8s.core.v1.ConfigMap(
         `${name}-config`,
         { metadata: { name: "trustee-config", namespace }, data: { "kbs.toml": config } },

@@ -51,7 +51,7 @@ export function installPeerPods({ name, args, parent, provider }: InstallScope):
 }
 
 /** @param own whether Helm makes the namespace. */
-function helmRelease(
+export function helmRelease(
   name: string,
   chart: pulumi.Input<HelmChart>,
   parent: pulumi.Resource,

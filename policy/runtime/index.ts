@@ -1,4 +1,5 @@
 export { CERT_MANAGER_NAMESPACE, certManagerChart } from "./cert-manager";
+export { cloudNativePgChart } from "./cloud-native-pg";
 export {
   DISTRIBUTIONS,
   type Distribution,

@@ -1,4 +1,14 @@
 export {
+  CNPG_NAMESPACE,
+  clusterAccess,
+  type DatabaseAccess,
+  type DatabaseArgs,
+  databaseName,
+  databaseObjects,
+  databaseSecrets,
+  urlAccess,
+} from "./database";
+export {
   LEDGER_PORT,
   LEDGER_SECRETS,
   type LedgerIdentity,
@@ -10,8 +20,6 @@ export { reloading } from "./reload";
 export { PARTS_OF_SERVICE, type PartOfService } from "./service";
 export { type IssuedCertificateArgs, type IssuerRef, issuedCertificate, pinnedCaProblems, TLS_SECRETS } from "./tls";
 export {
-  DATABASE_SECRETS,
-  databaseSecrets,
   TRUSTEE_PORT,
   TRUSTEE_SECRETS,
   type TrusteeService,

@@ -1,13 +1,17 @@
 /** The run ledger as a service. Replicas share PostgreSQL and keys; objects lie where all of them reach. */
 import { PolicyError } from "../errors";
-import { type PartOfService, type ServiceIdentity, secretsVolume, secretVolume, serviceObjects } from "./service";
+import type { DatabaseAccess } from "./database";
+import { type PartOfService, type ServiceIdentity, secretsVolume, serviceObjects } from "./service";
 import { TLS_SECRETS } from "./tls";
 
 export const LEDGER_PORT = 8443;
 const SECRETS = "/run/ledger/secrets";
 const OBJECTS = "/var/lib/ledger/objects";
-const OWN_SECRETS = ["ledger.key", "object-url.key", "database-url"] as const;
-export const LEDGER_SECRETS = [...TLS_SECRETS, ...OWN_SECRETS] as const;
+const KEYS = ["ledger.key", "object-url.key"] as const;
+const DATABASE_URL = "database-url";
+/** Only what it signed is believed of a database's server, when it is there. */
+const DATABASE_CA = "database-ca.crt";
+export const LEDGER_SECRETS = [...TLS_SECRETS, ...KEYS, DATABASE_URL] as const;
 /** Entry of the image that ServiceImage makes. */
 const ENTRY = ["/sealflow/lib/ld.so", "--library-path", "/sealflow/lib", "/sealflow/bin/node", "/sealflow/ledger.js"];
 
@@ -28,6 +32,8 @@ export interface LedgerServiceArgs {
   readonly secret: string;
   /** Name of the Secret with TLS_SECRETS, where `secret` has none of them. */
   readonly tls?: string;
+  /** Where the database's URL is, when `secret` has none. */
+  readonly database?: DatabaseAccess;
   /** As guests reach it. */
   readonly publicUrl: string;
   /** Claim of a volume for objects that every replica may write (ReadWriteMany). */
@@ -96,13 +102,21 @@ function problemsOf(args: LedgerServiceArgs): string[] {
   ];
 }
 
-function secretsOf({ secret, tls, storeCredentials }: LedgerServiceArgs): object {
-  const more = storeCredentials ? [STORE_CREDENTIALS] : [];
-  if (tls === undefined) return secretVolume(secret, [...LEDGER_SECRETS, ...more]);
-  return secretsVolume([
-    { name: tls, items: TLS_SECRETS },
-    { name: secret, items: [...OWN_SECRETS, ...more] },
-  ]);
+function secretsOf({ secret, tls, database, storeCredentials }: LedgerServiceArgs): object {
+  const own = [
+    ...(tls === undefined ? TLS_SECRETS : []),
+    ...KEYS,
+    ...(database === undefined ? [DATABASE_URL] : []),
+    ...(storeCredentials ? [STORE_CREDENTIALS] : []),
+  ];
+  return secretsVolume(
+    { name: secret, items: own },
+    ...(tls === undefined ? [] : [{ name: tls, items: TLS_SECRETS }]),
+    ...(database === undefined
+      ? []
+      : [{ name: database.secret, items: [{ key: database.keys.POSTGRES_URL, path: DATABASE_URL }] }]),
+    ...(database?.ca === undefined ? [] : [{ name: database.ca, items: [{ key: "ca.crt", path: DATABASE_CA }] }]),
+  );
 }
 
 const volumeOf = ({ objectsClaim }: LedgerServiceArgs): object =>

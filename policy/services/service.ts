@@ -171,18 +171,20 @@ const sized = ({ cpu, memory }: ServiceSpec["resources"]) => ({
   limits: { memory },
 });
 
-/** Readable by the service's group alone. */
-export const secretVolume = (secretName: string, items: readonly string[]): object => ({
-  secret: { secretName, defaultMode: 0o440, items: items.map((key) => ({ key, path: key })) },
-});
+export interface SecretFiles {
+  /** Name of the Secret. */
+  readonly name: string;
+  /** Keys that are files; another name where it differs. */
+  readonly items: readonly (string | { readonly key: string; readonly path: string })[];
+}
 
-/** The same of several Secrets, in one folder. */
-export const secretsVolume = (
-  secrets: readonly { readonly name: string; readonly items: readonly string[] }[],
-): object => ({
+/** Files of Secrets in one folder, readable by the service's group alone. */
+export const secretsVolume = (...secrets: readonly SecretFiles[]): object => ({
   projected: {
     defaultMode: 0o440,
-    sources: secrets.map(({ name, items }) => ({ secret: { name, items: items.map((key) => ({ key, path: key })) } })),
+    sources: secrets.map(({ name, items }) => ({
+      secret: { name, items: items.map((item) => (typeof item === "string" ? { key: item, path: item } : item)) },
+    })),
   },
 });
 

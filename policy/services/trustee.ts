@@ -5,15 +5,9 @@
 import { PolicyError } from "../errors";
 import { brokerConfig } from "../trustee/config";
 import { type TrusteeConfigVersion, VERSIONS } from "../versions";
+import { DATABASE_SECRETS, type DatabaseAccess } from "./database";
 import { reloading } from "./reload";
-import {
-  fromSecret,
-  type InitContainer,
-  type PartOfService,
-  secretsVolume,
-  secretVolume,
-  serviceObjects,
-} from "./service";
+import { fromSecret, type InitContainer, type PartOfService, secretsVolume, serviceObjects } from "./service";
 import { TLS_SECRETS } from "./tls";
 
 export const TRUSTEE_PORT = 8080;
@@ -22,7 +16,6 @@ const SECRETS = "/run/trustee";
 const OWN_SECRETS = ["token.key", "token.crt", "token-root.crt", "admin.pem"] as const;
 /** Keys of the Secret with the broker's files. */
 export const TRUSTEE_SECRETS = [...TLS_SECRETS, ...OWN_SECRETS] as const;
-export const DATABASE_SECRETS = ["POSTGRES_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"] as const;
 /** One for each namespace of its storage. Source: trustee deps/key-value-storage/src/postgres/set-up.sql. */
 const TABLES = ["kbs", "repository", "kbs_protocol_session", "attestation_service_policy", "reference_value"];
 /** Replicas that start at once would make the same table; the number is any that nobody else uses. */
@@ -37,8 +30,8 @@ export interface TrusteeServiceArgs {
   readonly databaseImage?: string;
   readonly replicas: number;
   readonly production: boolean;
-  /** Names of Secrets: files of the broker; its database; certificate and key, where the files have none. */
-  readonly secrets: { readonly files: string; readonly database?: string; readonly tls?: string };
+  /** Names of Secrets: files of the broker; certificate and key, where the files have none; and where its database is. */
+  readonly secrets: { readonly files: string; readonly tls?: string; readonly database?: DatabaseAccess };
   readonly dcapCollateral?: string;
 }
 
@@ -79,7 +72,7 @@ export function trusteeService(args: TrusteeServiceArgs): TrusteeService {
     env: [
       // At "info" its storage writes the database's URL into the log, password included.
       { name: "RUST_LOG", value: "info,key_value_storage=warn" },
-      ...(database ? [fromSecret("POSTGRES_URL", database, "POSTGRES_URL")] : []),
+      ...(database ? [fromSecret("POSTGRES_URL", database.secret, database.keys.POSTGRES_URL)] : []),
     ],
     probes: { live: "/healthz", ready: "/healthz" },
     files: [
@@ -87,11 +80,8 @@ export function trusteeService(args: TrusteeServiceArgs): TrusteeService {
       {
         path: SECRETS,
         volume: tls
-          ? secretsVolume([
-              { name: tls, items: TLS_SECRETS },
-              { name: secrets.files, items: OWN_SECRETS },
-            ])
-          : secretVolume(secrets.files, TRUSTEE_SECRETS),
+          ? secretsVolume({ name: tls, items: TLS_SECRETS }, { name: secrets.files, items: OWN_SECRETS })
+          : secretsVolume({ name: secrets.files, items: TRUSTEE_SECRETS }),
       },
     ],
     // Its default folders; with a database nothing of them has to stay.
@@ -104,11 +94,11 @@ export function trusteeService(args: TrusteeServiceArgs): TrusteeService {
 }
 
 /** The password is in psql's environment, never among its arguments. */
-const tables = (image: string, secret: string): InitContainer => ({
+const tables = (image: string, { secret, keys }: DatabaseAccess): InitContainer => ({
   name: "tables",
   image,
   command: ["psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--command", SQL],
-  env: DATABASE_SECRETS.filter((key) => key !== "POSTGRES_URL").map((key) => fromSecret(key, secret, key)),
+  env: DATABASE_SECRETS.filter((name) => name !== "POSTGRES_URL").map((name) => fromSecret(name, secret, keys[name])),
 });
 
 function problemsOf({ image, databaseImage, replicas, production, secrets }: TrusteeServiceArgs): string[] {
@@ -127,25 +117,4 @@ function problemsOf({ image, databaseImage, replicas, production, secrets }: Tru
     ...(production ? pinned("image", image) : []),
     ...(secrets.database !== undefined ? pinned("databaseImage", databaseImage) : []),
   ];
-}
-
-/** A PostgreSQL URL as libpq's variables. @throws PolicyError SERVICE, without the URL. */
-export function databaseSecrets(url: string): Record<(typeof DATABASE_SECRETS)[number], string> {
-  let parsed: URL;
-  try {
-    parsed = new URL(url);
-  } catch {
-    parsed = new URL("none:");
-  }
-  if (!/^postgres(ql)?:$/.test(parsed.protocol) || parsed.hostname === "" || parsed.pathname.length < 2) {
-    throw new PolicyError("SERVICE", "database: not of the form postgres://user:password@host:port/database");
-  }
-  return {
-    POSTGRES_URL: url,
-    PGHOST: parsed.hostname,
-    PGPORT: parsed.port || "5432",
-    PGDATABASE: decodeURIComponent(parsed.pathname.slice(1)),
-    PGUSER: decodeURIComponent(parsed.username),
-    PGPASSWORD: decodeURIComponent(parsed.password),
-  };
 }

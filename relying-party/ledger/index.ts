@@ -35,6 +35,8 @@ export interface LedgerOptions {
    * the ledger has the same keys in its `dir` and the same objects. Holds a password: pass it by file or environment.
    */
   readonly postgresUrl?: string;
+  /** CA of that server, PEM, as it is now; default: what the URL says. */
+  readonly postgresCa?: () => string;
   /**
    * URL of the object store (`s3://…` or `https://<account>.blob…`, see store/open.ts). Default: the embedded one, files in `objectsDir`.
    * Processes that share a database share it too.
@@ -79,8 +81,9 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const seconds = () => Math.floor(now() / 1000);
   const signer = new Signer(loadOrMakeSecret(join(dir, "ledger.key"), random), seconds);
   const urlKey = loadOrMakeSecret(join(dir, "object-url.key"), random);
-  const { postgresUrl: url } = options;
-  const db = url === undefined ? await openSqlite(dir) : await openPostgres({ url, log });
+  const { postgresUrl: url, postgresCa: ca } = options;
+  const db =
+    url === undefined ? await openSqlite(dir) : await openPostgres({ url, log, ...(ca === undefined ? {} : { ca }) });
   try {
     await requireSameKey(db, signer.ledgerKey);
     const embedded = new FsStore({

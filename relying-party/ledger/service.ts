@@ -1,6 +1,6 @@
 /**
  * The ledger as a process of its own: secrets from files that an orchestrator mounts, HTTPS on one port, PostgreSQL when a
- * URL is among the secrets. Leaves that are renewed in their files are taken up while it runs.
+ * URL is among the secrets, over TLS when its CA is. Leaves that are renewed in their files are taken up while it runs.
  */
 import { once } from "node:events";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,6 +13,7 @@ import { createLedger } from "./index";
 
 /** Looking is reading two small files; the kubelet writes them within a minute of a renewal. */
 const RENEW_MS = 10_000;
+const DATABASE_CA = "database-ca.crt";
 const SEEDS = ["ledger.key", "object-url.key"] as const;
 
 export interface LedgerService {
@@ -59,6 +60,7 @@ export async function startLedgerService(
     publicUrl: env.SEALFLOW_LEDGER_URL as string,
     log,
     ...(postgresUrl ? { postgresUrl } : {}),
+    ...(postgresUrl && read(DATABASE_CA) !== undefined ? { postgresCa: () => need(DATABASE_CA) } : {}),
     ...(env.SEALFLOW_LEDGER_OBJECTS ? { objectsDir: env.SEALFLOW_LEDGER_OBJECTS } : {}),
     ...(env.SEALFLOW_LEDGER_STORE ? { storeUrl: env.SEALFLOW_LEDGER_STORE } : {}),
   });

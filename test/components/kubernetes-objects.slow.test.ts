@@ -1,7 +1,7 @@
 /** What the components send, taken by a real API server that skips no unknown field and enforces Pod Security. */
 import { readFileSync } from "node:fs";
 import { operatorObjects } from "../../policy/runtime";
-import { ledgerService, type PartOfService, trusteeService } from "../../policy/services";
+import { ledgerService, type PartOfService, trusteeService, urlAccess } from "../../policy/services";
 import { runtimeReadiness } from "../../provider/resources/runtime-readiness";
 import type { Context } from "../../provider/server/context";
 import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
@@ -28,7 +28,7 @@ const trustee = (namespace: string, production = true) =>
     image: `kbs${DIGEST}`,
     replicas: production ? 2 : 1,
     production,
-    secrets: { files: "files", ...(production ? { database: "database" } : {}) },
+    secrets: { files: "files", ...(production ? { database: urlAccess("database") } : {}) },
     ...(production ? { databaseImage: `postgres${DIGEST}` } : {}),
   }).objects;
 const ledger = (namespace: string) =>

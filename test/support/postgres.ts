@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -49,8 +49,14 @@ export interface PostgresServer {
   start(): Promise<void>;
 }
 
-/** @param options durable: commits reach the disk, for figures. Tests lose no process's work, and need not survive a power cut. */
-export async function startPostgres(options: { durable?: boolean } = {}): Promise<PostgresServer> {
+export interface PostgresOptions {
+  /** Commits reach the disk, for figures. Tests lose no process's work, and need not survive a power cut. */
+  readonly durable?: boolean;
+  /** Also on a port of loopback, by name and TLS alone: `database()` gives connection strings for it then. */
+  readonly tls?: { readonly certPem: string; readonly keyPem: string; readonly port: number };
+}
+
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const bin = programs();
   if (!bin) throw new Error(postgresMissing());
   const user = account();
@@ -65,8 +71,25 @@ export async function startPostgres(options: { durable?: boolean } = {}): Promis
     ["-D", data, "-U", "sealflow", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"],
     { ...run, stdio: ["ignore", "ignore", "pipe"] },
   );
-  const urlOf = (name: string): string => `postgres://sealflow@/${name}?host=${encodeURIComponent(home)}`;
-  const settings = ["listen_addresses=", `unix_socket_directories=${home}`, "logging_collector=off"];
+  const socketOf = (name: string): string => `postgres://sealflow@/${name}?host=${encodeURIComponent(home)}`;
+  const { tls } = options;
+  const urlOf = (name: string): string => (tls ? `postgres://sealflow@localhost:${tls.port}/${name}` : socketOf(name));
+  const settings = [
+    `listen_addresses=${tls ? "127.0.0.1" : ""}`,
+    `unix_socket_directories=${home}`,
+    "logging_collector=off",
+  ];
+  if (tls) {
+    settings.push("ssl=on", `port=${tls.port}`);
+    for (const [file, text] of [
+      ["server.crt", tls.certPem],
+      ["server.key", tls.keyPem],
+      ["pg_hba.conf", "local all all trust\nhostnossl all all all reject\nhost all all 127.0.0.1/32 trust\n"],
+    ] as const) {
+      writeFileSync(join(data, file), text, { mode: 0o600 });
+      if (user) chownSync(join(data, file), user.uid, user.gid);
+    }
+  }
   if (!options.durable) settings.push("fsync=off", "full_page_writes=off");
 
   let server: ReturnType<typeof spawn> | undefined;
@@ -96,7 +119,7 @@ export async function startPostgres(options: { durable?: boolean } = {}): Promis
     await ended;
   }
   async function admin(text: string): Promise<void> {
-    const client = new Client({ connectionString: urlOf("postgres") });
+    const client = new Client({ connectionString: `${socketOf("postgres")}${tls ? `&port=${tls.port}` : ""}` });
     await client.connect();
     try {
       await client.query(text);

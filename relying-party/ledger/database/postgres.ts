@@ -29,17 +29,22 @@ const INT8 = 20;
 export interface PostgresOptions {
   /** `postgres://…`, or any connection string that `pg` takes. Holds a password: never on a command line or in a log. */
   readonly url: string;
+  /**
+   * CA of the server, PEM, asked at every connection since its owner renews it. Then the connection is TLS, for the name
+   * in the URL. Default: as the URL says.
+   */
+  readonly ca?: () => string;
   /** Unexpected loss of idle connections; nothing to do about, the next use connects again. */
   readonly log?: (line: string) => void;
 }
 
 /** @throws LedgerError BUSY when the server cannot be reached, CORRUPT when its schema is not this version's. */
-export async function openPostgres({ url, log = () => {} }: PostgresOptions): Promise<Database> {
+export async function openPostgres({ url, ca, log = () => {} }: PostgresOptions): Promise<Database> {
   // Loaded here: ledgers on SQLite need no client.
   const pg = await import("pg");
   const made: Pool[] = [];
   const kysely = (max: number) => {
-    const pool = new pg.Pool({ ...poolOptions(url, pg.types), max });
+    const pool = new pg.Pool({ ...poolOptions(url, pg.types), ...(ca ? { ssl: trusting(ca) } : {}), max });
     pool.on("error", (error) => log(`ledger: idle database connection lost: ${error.message}`));
     made.push(pool);
     return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: prepared(pool) }) });
@@ -85,6 +90,15 @@ async function scrub(db: Kysely<Tables>): Promise<void> {
     }
   }
 }
+
+/** The client copies the field whenever it connects, not before. */
+const trusting = (ca: () => string) => ({
+  get ca(): string {
+    return ca();
+  },
+  minVersion: "TLSv1.2" as const,
+  rejectUnauthorized: true,
+});
 
 function poolOptions(url: string, types: typeof import("pg").types): PoolConfig {
   return {

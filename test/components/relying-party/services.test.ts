@@ -4,10 +4,12 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ExistingCluster } from "../../../components/platform/existing-cluster";
 import { clusterProvider } from "../../../components/platform/provider";
+import { CloudNativePg } from "../../../components/relying-party/cloud-native-pg";
 import { RunLedger } from "../../../components/relying-party/run-ledger";
 import type { CertManagerTls } from "../../../components/relying-party/tls";
 import { Trustee, type TrusteeArgs } from "../../../components/relying-party/trustee";
-import { databaseSecrets, issuedCertificate, pinnedCaProblems } from "../../../policy/services";
+import { databaseObjects, databaseSecrets, issuedCertificate, pinnedCaProblems } from "../../../policy/services";
+import { VERSIONS } from "../../../policy/versions";
 import { DAY_MS, makeCa, makeLeaf } from "../../../relying-party/tls";
 
 interface Registered {
@@ -266,13 +268,14 @@ describe("a certificate of cert-manager", () => {
       },
     });
     expect(found("cl-certificate")).toMatchObject({ spec: { secretName: "ledger-tls", dnsNames: ["ledger.example"] } });
-    for (const [deployment, tls, own] of [
-      ["ct-deployment", "trustee-tls", "trustee-files"],
-      ["cl-deployment", "ledger-tls", "ledger-secrets"],
-    ] as const) {
-      const text = JSON.stringify(found(deployment));
-      expect(text).toMatch(new RegExp(`"projected":.*"name":"${tls}".*"name":"${own}"`));
-    }
+    expect(secretFiles(found("ct-deployment"))).toMatchObject({
+      "tls.key": "trustee-tls",
+      "token.key": "trustee-files",
+    });
+    expect(secretFiles(found("cl-deployment"))).toMatchObject({
+      "tls.crt": "ledger-tls",
+      "ledger.key": "ledger-secrets",
+    });
     expect(Object.keys(found("ct-files")?.stringData as object)).not.toContain("tls.key");
     expect(registered.filter(({ type, name }) => type.endsWith(":TlsCertificate") && name === "ct-tls")).toEqual([]);
   });
@@ -307,6 +310,119 @@ describe("a certificate of cert-manager", () => {
     expect(() => new Trustee("t", args)).toThrow(/ledgerHosts: cert-manager issues the ledger/);
   });
 });
+
+describe("a database of CloudNativePG", () => {
+  const PG = { image: `postgresql${DIGEST}`, size: "10Gi" };
+  const found = (name: string) => registered.find((resource) => resource.name === name)?.inputs;
+  const made = async (mode: "production" | "development" = "production") => {
+    const { databaseImage: _, ...rest } = TRUSTEE;
+    const trustee = new Trustee("dt", { ...rest, mode, database: { cloudNativePg: PG } });
+    new RunLedger("dl", {
+      mode,
+      host: "ledger.example",
+      image: `ledger${DIGEST}`,
+      kbsUrl: trustee.kbsUrl,
+      certificate: trustee.certificate,
+      database: { cloudNativePg: { ...PG, storageClass: "fast" } },
+      objectsClaim: "objects",
+    });
+    await settled();
+  };
+
+  it("keeps an answered commit through the loss of any instance, and gives no password to the stack", async () => {
+    await made();
+    expect(found("dl-database")).toMatchObject({
+      kind: "Cluster",
+      metadata: {
+        name: "ledger-database",
+        namespace: "ledger",
+        annotations: { "pulumi.com/waitFor": "condition=Ready" },
+      },
+      spec: {
+        imageName: PG.image,
+        instances: 3,
+        bootstrap: { initdb: { database: "ledger", owner: "ledger" } },
+        enableSuperuserAccess: false,
+        enablePDB: true,
+        storage: { size: "10Gi", storageClass: "fast" },
+        postgresql: {
+          synchronous: { method: "any", number: 1, dataDurability: "required" },
+          pg_hba: ["hostnossl all all all reject"],
+        },
+      },
+    });
+    expect(Object.keys(found("dl-secrets")?.stringData as object)).not.toContain("database-url");
+    expect(registered.filter(({ name }) => name === "dt-database" && found(name)?.kind === "Secret")).toEqual([]);
+  });
+
+  it("is reached with the URL and the CA that its operator writes; the broker's tables are made with its own psql", async () => {
+    await made();
+    expect(secretFiles(found("dl-deployment"))).toMatchObject({
+      "database-url": "ledger-database-app/uri",
+      "database-ca.crt": "ledger-database-ca/ca.crt",
+    });
+    const trustee = JSON.stringify(found("dt-deployment"));
+    expect(trustee).toContain(
+      '"name":"POSTGRES_URL","valueFrom":{"secretKeyRef":{"key":"uri","name":"trustee-database-app"}}',
+    );
+    expect(trustee).toContain(
+      '"name":"PGDATABASE","valueFrom":{"secretKeyRef":{"key":"dbname","name":"trustee-database-app"}}',
+    );
+    expect(trustee).toContain(`"image":"${PG.image}"`);
+  });
+
+  it("is open to its service, its instances and the operator, and to nobody else", async () => {
+    await made();
+    const { spec } = found("dl-database-network") as { spec: { ingress: { from: object[] }[] } };
+    expect(spec.ingress.map(({ from }) => from)).toEqual([
+      [{ podSelector: { matchLabels: { "app.kubernetes.io/name": "ledger" } } }],
+      [{ podSelector: { matchLabels: { "cnpg.io/cluster": "ledger-database" } } }],
+      [
+        {
+          namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "cnpg-system" } },
+          podSelector: { matchLabels: { "app.kubernetes.io/name": "cloudnative-pg" } },
+        },
+      ],
+    ]);
+  });
+
+  it("is one instance in development, which a drained node may take along", async () => {
+    await made("development");
+    expect(found("dt-database")?.spec).toMatchObject({ instances: 1, enablePDB: false, postgresql: {} });
+    expect(found("dt-database")?.spec).not.toHaveProperty("postgresql.synchronous");
+  });
+
+  it("every problem is told at once", () => {
+    const place = { service: "ledger", namespace: "l", production: true, tlsOnly: true };
+    expect(() => databaseObjects({ ...place, image: "postgres:18", instances: 2, size: "10" })).toThrow(
+      /image "postgres:18".*instances is 2; production needs 3.*size "10"/,
+    );
+  });
+
+  it("its operator comes from the pinned chart, before the database", async () => {
+    const operator = new CloudNativePg("cnpg");
+    await settled();
+    expect(found("cnpg-operator")).toMatchObject({
+      chart: "oci://ghcr.io/cloudnative-pg/charts/cloudnative-pg",
+      version: VERSIONS.charts.cloudNativePg,
+      namespace: "cnpg-system",
+      createNamespace: true,
+    });
+    expect(operator.urn).toBeDefined();
+  });
+});
+
+/** Where each file of a Deployment's Secrets is from: its Secret, with the key where that has another name. */
+function secretFiles(deployment: unknown): Record<string, string> {
+  const { volumes } = (deployment as { spec: { template: { spec: { volumes: Volume[] } } } }).spec.template.spec;
+  const secrets = volumes.flatMap(({ projected }) => projected?.sources ?? []).map(({ secret }) => secret);
+  return Object.fromEntries(
+    secrets.flatMap(({ name, items }) => items.map(({ key, path }) => [path, key === path ? name : `${name}/${key}`])),
+  );
+}
+interface Volume {
+  projected?: { sources: { secret: { name: string; items: { key: string; path: string }[] } }[] };
+}
 
 /** A CA that another one issued: what issuers have that are not a root. */
 async function intermediateOf(root: { certPem: string; keyPem: string }, notAfter: Date): Promise<string> {

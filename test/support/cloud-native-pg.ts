@@ -1,0 +1,88 @@
+/**
+ * The definition of CloudNativePG's Cluster as far as databases of ours use it, written for tests from the fields of
+ * postgresql.cnpg.io/v1 (1.30), and what its operator makes for the owner of a database. The operator itself needs images
+ * that a test machine may not reach.
+ */
+const text = { type: "string" };
+const map = { type: "object", additionalProperties: text };
+const quantity = { anyOf: [{ type: "integer" }, text], "x-kubernetes-int-or-string": true };
+const quantities = { type: "object", additionalProperties: quantity };
+const oneOf = (...values: string[]) => ({ type: "string", enum: values });
+
+const SPEC = {
+  type: "object",
+  required: ["instances"],
+  properties: {
+    description: text,
+    imageName: text,
+    instances: { type: "integer", minimum: 1 },
+    bootstrap: {
+      type: "object",
+      properties: {
+        initdb: {
+          type: "object",
+          properties: {
+            database: text,
+            owner: text,
+            secret: { type: "object", required: ["name"], properties: { name: text } },
+            encoding: text,
+          },
+        },
+      },
+    },
+    enableSuperuserAccess: { type: "boolean", default: false },
+    enablePDB: { type: "boolean", default: true },
+    storage: {
+      type: "object",
+      properties: { size: text, storageClass: text, resizeInUseVolumes: { type: "boolean" } },
+    },
+    postgresql: {
+      type: "object",
+      properties: {
+        parameters: map,
+        pg_hba: { type: "array", items: text },
+        synchronous: {
+          type: "object",
+          required: ["method", "number"],
+          properties: {
+            method: oneOf("any", "first"),
+            number: { type: "integer" },
+            dataDurability: oneOf("required", "preferred"),
+            maxStandbyNamesFromCluster: { type: "integer" },
+          },
+        },
+      },
+    },
+    affinity: {
+      type: "object",
+      properties: { enablePodAntiAffinity: { type: "boolean" }, topologyKey: text, podAntiAffinityType: text },
+    },
+    resources: { type: "object", properties: { requests: quantities, limits: quantities } },
+  },
+};
+
+export const CLUSTER_CRD = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "clusters.postgresql.cnpg.io" },
+  spec: {
+    group: "postgresql.cnpg.io",
+    scope: "Namespaced",
+    names: { plural: "clusters", singular: "cluster", kind: "Cluster", listKind: "ClusterList" },
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        subresources: { status: {} },
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            required: ["spec"],
+            properties: { spec: SPEC, status: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+          },
+        },
+      },
+    ],
+  },
+};
