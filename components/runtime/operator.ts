@@ -44,4 +44,4 @@ function create(name: string, object: KubernetesObject, opts: pulumi.CustomResou
 
 /** The builders' objects are plain data of the right shape; the API server checks them strictly. */
 // biome-ignore lint/suspicious/noExplicitAny: typed by each resource's own arguments, which differ
-const plain = (object: KubernetesObject | undefined): any => structuredClone(object);
+const plain = (object: KubernetesObject | undefined): any => object;

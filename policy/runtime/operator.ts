@@ -118,6 +118,8 @@ function operator(): KubernetesObject[] {
       { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
     ]),
     ...role("ClusterRole", "cc-operator-manager-role", [
+      // It lets its own namespace take its installers.
+      { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "update"] },
       { apiGroups: ["apps"], resources: ["daemonsets"], verbs: WRITE },
       { apiGroups: [GROUP], resources: ["ccruntimes"], verbs: WRITE },
       { apiGroups: [GROUP], resources: ["ccruntimes/finalizers"], verbs: ["update"] },
@@ -147,7 +149,9 @@ const deployment = (): KubernetesObject => ({
             name: "manager",
             image: `quay.io/confidential-containers/operator:v${VERSIONS.operator}`,
             command: ["/manager"],
-            args: ["--leader-elect"],
+            // Upstream's release serves figures behind a review of tokens, for which it gets rights of its own. Without
+            // the flag they are open to whoever reaches the pod; nobody asks for them here.
+            args: ["--leader-elect", "--metrics-bind-address=0"],
             env: [{ name: "CCRUNTIME_NAMESPACE", valueFrom: { fieldRef: { fieldPath: "metadata.namespace" } } }],
             livenessProbe: { httpGet: { path: "/healthz", port: 8081 }, initialDelaySeconds: 15, periodSeconds: 20 },
             readinessProbe: { httpGet: { path: "/readyz", port: 8081 }, initialDelaySeconds: 5, periodSeconds: 10 },
@@ -164,17 +168,18 @@ const hostPath = (name: string, path: string, type = "") => ({ name, hostPath: {
 const mount = (name: string, mountPath: string) => ({ name, mountPath });
 
 const INSTALLER: readonly (readonly [string, string, string])[] = [
-  ["crio-conf", "/etc/crio/", "DirectoryOrCreate"],
+  ["crio-conf", "/etc/crio/", ""],
   ["containerd-conf", "/etc/containerd/", ""],
-  ["kata-artifacts", "/opt/kata/", "DirectoryOrCreate"],
   ["local-bin", "/usr/local/bin/", ""],
 ];
+/** kata-deploy writes its artefacts below /host. */
+const HOST = "host";
 const REQUIREMENTS: readonly (readonly [string, string, string])[] = [
   ["confidential-containers-artifacts", "/opt/confidential-containers/", "DirectoryOrCreate"],
   ["etc-systemd-system", "/etc/systemd/system/", ""],
   ["containerd-conf", "/etc/containerd/", ""],
   ["local-bin", "/usr/local/bin/", ""],
-  ["containerd-nydus", "/var/lib/containerd-nydus/", "DirectoryOrCreate"],
+  ["containerd-nydus", "/var/lib/containerd-nydus/", ""],
 ];
 
 /** Nydus in the guest, no other containerd than the node's own. */
@@ -207,8 +212,8 @@ function ccRuntime({ runtimeClasses, requirementsImage }: OperatorArgs): Kuberne
         payloadImage: `quay.io/kata-containers/kata-deploy:${KATA}`,
         installDoneLabel: { "katacontainers.io/kata-runtime": "true" },
         uninstallDoneLabel: { "katacontainers.io/kata-runtime": "cleanup" },
-        installerVolumes: INSTALLER.map(([name, path, type]) => hostPath(name, path, type)),
-        installerVolumeMounts: INSTALLER.map(([name, path]) => mount(name, path)),
+        installerVolumes: [...INSTALLER.map(([name, path, type]) => hostPath(name, path, type)), hostPath(HOST, "/")],
+        installerVolumeMounts: [...INSTALLER.map(([name, path]) => mount(name, path)), mount(HOST, "/host/")],
         installCmd: script("install"),
         uninstallCmd: script("cleanup"),
         cleanupCmd: script("reset"),
