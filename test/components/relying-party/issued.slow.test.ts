@@ -33,7 +33,7 @@ const PROGRAM = `
 const pulumi = require("@pulumi/pulumi");
 const { RunLedger, Trustee } = require("sealflow/kubernetes");
 const config = new pulumi.Config();
-const certManager = { issuerRef: { name: "private", kind: "ClusterIssuer" }, caPem: require("node:fs").readFileSync("ca.pem", "utf8") };
+const certManager = { issuerRef: { name: "private", kind: "ClusterIssuer" }, caPem: require("node:fs").readFileSync(__dirname + "/../ca.pem", "utf8") };
 const trustee = new Trustee("trustee", { mode: "development", hosts: ["127.0.0.1"], image: "kbs:played", certificate: { certManager } });
 new RunLedger("ledger", { mode: "development", host: "127.0.0.1", image: config.require("ledger"), kbsUrl: trustee.kbsUrl,
   certificate: trustee.certificate, database: config.requireSecret("database") });
