@@ -77,7 +77,7 @@ export function startProgram(start: ProgramStart): ChildProcess {
     "mount --make-rprivate /",
     `mount -t tmpfs tmpfs ${quoted(own)}`,
     `mkdir ${["up", "work", "root"].map((name) => quoted(join(own, name))).join(" ")}`,
-    `mount -t overlay overlay -o ${quoted(`lowerdir=${program.files ? `${program.files}:` : ""}/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
+    `mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${join(own, "up")},workdir=${join(own, "work")}`)} ${quoted(root)}`,
     `mount --rbind /sys ${quoted(join(root, "sys"))}`,
     // Its own: what is written below /dev, such as last words, must not get into the host's.
     `mount -t tmpfs tmpfs ${quoted(dev)}`,
@@ -85,6 +85,7 @@ export function startProgram(start: ProgramStart): ChildProcess {
     `mkdir ${quoted(join(dev, "shm"))}`,
     `ln -s /proc/self/fd ${quoted(join(dev, "fd"))}`,
     `mount -t proc proc ${quoted(join(root, "proc"))}`,
+    ...(program.files ? laidOver(program.files, root) : []),
     ...(program.bin ? [`mount --bind ${quoted(program.bin)} ${quoted(join(root, BIN))}`] : []),
     // Brought in at a place of ours, and to theirs from inside: links on the way must not lead to the host's folders.
     ...mounts.flatMap(({ source }, n) => {
@@ -111,6 +112,15 @@ export function startProgram(start: ProgramStart): ChildProcess {
   closeSync(out);
   return child;
 }
+
+/** One by one: an overlay takes no two layers of which one contains the other. */
+const laidOver = (files: string, root: string): string[] => [
+  `cd ${quoted(files)}`,
+  `find . -type d | while read -r d; do mkdir -p ${quoted(root)}/"$d"; done`,
+  `find . -type l | while read -r l; do cp -P "$l" ${quoted(root)}/"$l"; done`,
+  `find . -type f | while read -r f; do [ -e ${quoted(root)}/"$f" ] || : >${quoted(root)}/"$f"; mount --bind "$f" ${quoted(root)}/"$f"; done`,
+  "cd /",
+];
 
 /** Signals a container's process and all it started. */
 export function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
