@@ -6,6 +6,11 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { clusterMissing, startCluster } from "../../tools/cluster";
 import { ensureBinaries } from "../../tools/cluster/binaries";
+import { kubernetesProviderEnvironment } from "../../tools/kubernetes-provider";
+import { cannotRunGuests } from "../guest/support/runner-layer";
+import { ok, sealflow } from "../support/cli";
+import { createFan } from "../support/fan";
+import type { Project } from "../support/project";
 
 const CHECKOUT = resolve(__dirname, "../..");
 const missing = clusterMissing();
@@ -55,6 +60,62 @@ describe("a machine with neither programs nor Go", () => {
       rmSync(assets, { recursive: true });
     }
   });
+});
+
+/** `npm run cluster` as a person calls it, for a project in another folder. */
+function command(project: string, ...args: string[]) {
+  const main = join(CHECKOUT, "dist/tools/cluster/main.js");
+  return spawnSync(process.execPath, [main, ...args, "--project", project], { encoding: "utf8" });
+}
+
+const missingForPeople = clusterMissing({ argo: true }) ?? cannotRunGuests();
+if (missingForPeople) console.log(`skipped: npm run cluster -- up --node: ${missingForPeople}`);
+
+(missingForPeople ? describe.skip : describe)("npm run cluster -- up --node", () => {
+  let project: Project;
+  beforeAll(() => {
+    project = createFan(1, 10);
+  });
+  afterAll(async () => {
+    command(project.dir, "down");
+    await sealflow(project, ["dev", "--stop"]);
+    project.remove();
+  }, 60_000);
+
+  it("without a relying party says how to start one, and starts nothing", () => {
+    const { status, stderr } = command(project.dir, "up", "--node");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/connection\.json is missing.*npx sealflow dev --detach/);
+    expect(existsSync(join(project.home, "cluster"))).toBe(false);
+  });
+
+  it("lets a person deploy a pipeline and run it through Argo, and leaves nothing behind", async () => {
+    await ok(project, ["dev", "--detach"]);
+    const up = command(project.dir, "up", "--node");
+    expect([up.status, up.stderr]).toEqual([0, expect.stringMatching(/ready after/)]);
+    const [, kubeconfig = ""] = /^export KUBECONFIG=(.+)$/m.exec(up.stdout) ?? [];
+    const [, kubectl = ""] = /^kubectl: (.+)$/m.exec(up.stdout) ?? [];
+    const env = { ...kubernetesProviderEnvironment(), KUBECONFIG: kubeconfig };
+    const nodes = spawnSync(kubectl, ["wait", "--for=condition=Ready", "node", "--all"], { encoding: "utf8", env });
+    expect(nodes.stdout).toMatch(/sealflow-node condition met/);
+
+    await ok(project, ["up", "--stack", "kubernetes"], env);
+    const run = JSON.parse((await ok(project, ["run", "--json"], env)).stdout);
+    expect(run).toMatchObject({ state: "succeeded" });
+
+    const state = () => JSON.parse(project.read(".sealflow/cluster/cluster.json"));
+    const first = state().node.pid;
+    process.kill(first, "SIGKILL");
+    await until(() => /has ended/.test(command(project.dir, "status").stdout));
+    expect(command(project.dir, "up", "--node").stdout).toMatch(/node: runs/);
+    const { pid, node } = state();
+    expect(node.pid).not.toBe(first);
+
+    expect(command(project.dir, "down").stderr).toMatch(/nothing of it is left/);
+    expect(existsSync(join(project.home, "cluster"))).toBe(false);
+    for (const left of [pid, node.pid]) expect(existsSync(`/proc/${left}`)).toBe(false);
+    expect(processesOf(join(project.home, "cluster"))).toEqual([]);
+  }, 300_000);
 });
 
 suite("clusters", () => {
