@@ -3,6 +3,9 @@
  * postgresql.cnpg.io/v1 (1.30), and what its operator makes for the owner of a database. The operator itself needs images
  * that a test machine may not reach.
  */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { KubernetesClient } from "../../untrusted/kubernetes";
+
 const text = { type: "string" };
 const map = { type: "object", additionalProperties: text };
 const quantity = { anyOf: [{ type: "integer" }, text], "x-kubernetes-int-or-string": true };
@@ -86,3 +89,44 @@ export const CLUSTER_CRD = {
     ],
   },
 };
+
+/** Gives every Cluster the Secrets that its owner is to find, and calls it ready, until the signal. */
+export async function provideDatabases(
+  api: KubernetesClient,
+  { url, caPem }: { url: string; caPem: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const done = new Set<string>();
+  const { hostname, port, pathname, username, password } = new URL(url);
+  const app = { uri: url, host: hostname, port, dbname: pathname.slice(1), username, password };
+  while (!signal.aborted) {
+    const clusters = "/apis/postgresql.cnpg.io/v1";
+    const { items } = await api.list(`${clusters}/clusters`).catch(() => ({ items: [] }));
+    for (const { metadata } of items) {
+      const { namespace = "", name = "" } = metadata;
+      if (done.has(`${namespace}/${name}`)) continue;
+      for (const [suffix, stringData] of [
+        ["app", app],
+        ["ca", { "ca.crt": caPem, "ca.key": "the operator's own" }],
+      ] as const) {
+        const secret = {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: `${name}-${suffix}`, namespace },
+          stringData,
+        };
+        await api.create(`/api/v1/namespaces/${namespace}/secrets`, secret);
+      }
+      const ready = {
+        type: "Ready",
+        status: "True",
+        reason: "ClusterIsReady",
+        lastTransitionTime: new Date().toISOString(),
+      };
+      const status = { status: { conditions: [ready] } };
+      await api.patch(`${clusters}/namespaces/${namespace}/clusters/${name}/status`, status);
+      done.add(`${namespace}/${name}`);
+    }
+    await sleep(300, undefined, { signal }).catch(() => undefined);
+  }
+}

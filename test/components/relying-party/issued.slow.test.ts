@@ -1,18 +1,21 @@
 /**
- * Key broker and ledger on a real API server with certificates of cert-manager: nothing starts before there is one, and a
- * renewal is served without anybody's doing. The ledger is its real image; the broker is played, by its real manifest.
+ * Key broker and ledger on a real API server with certificates of cert-manager and a database of CloudNativePG: nothing
+ * starts before they are there, and a renewal is served without anybody's doing. The ledger is its real image, on a real
+ * PostgreSQL; the broker is played, by its real manifest; both operators are played.
  */
 import { X509Certificate } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { connect } from "node:tls";
-import { DAY_MS, makeCa, type Pair } from "../../../relying-party/tls";
+import { DAY_MS, makeCa, makeLeaf, type Pair } from "../../../relying-party/tls";
 import { type Cluster, clusterMissing, NODE_NAME, nodeTlsOf, startCluster } from "../../../tools/cluster";
 import { kubernetesProviderEnvironment } from "../../../tools/kubernetes-provider";
 import { clusterOf, KubernetesClient } from "../../../untrusted/kubernetes";
 import { type KubernetesNode, startKubernetesNode } from "../../../untrusted/node/kubernetes";
 import { CERTIFICATE_CRD, issue, issueAll } from "../../support/cert-manager";
+import { CLUSTER_CRD, provideDatabases } from "../../support/cloud-native-pg";
 import { eventually } from "../../support/cluster-stage";
+import { freePort } from "../../support/free-port";
 import { makeLedgerImage } from "../../support/ledger-image";
 import { type PostgresServer, postgresMissing, startPostgres } from "../../support/postgres";
 import { createProject, type Project } from "../../support/project";
@@ -22,7 +25,7 @@ const missing = clusterMissing() ?? postgresMissing();
 if (missing) console.log(`skipped: services with cert-manager: ${missing}`);
 
 /** Serves with the certificate that its configuration names, read once, as Trustee's does. */
-const BROKER = `#!${process.execPath}
+const BROKER = `#!/usr/bin/env node
 const { readFileSync } = require("node:fs");
 const toml = readFileSync(process.argv[3], "utf8");
 const [key, cert] = ["private_key", "certificate"].map((name) => readFileSync(new RegExp("^" + name + " = \\"(.*)\\"", "m").exec(toml)[1]));
@@ -36,24 +39,28 @@ const config = new pulumi.Config();
 const certManager = { issuerRef: { name: "private", kind: "ClusterIssuer" }, caPem: require("node:fs").readFileSync(__dirname + "/../ca.pem", "utf8") };
 const trustee = new Trustee("trustee", { mode: "development", hosts: ["127.0.0.1"], image: "kbs:played", certificate: { certManager } });
 new RunLedger("ledger", { mode: "development", host: "127.0.0.1", image: config.require("ledger"), kbsUrl: trustee.kbsUrl,
-  certificate: trustee.certificate, database: config.requireSecret("database") });
+  certificate: trustee.certificate, database: { cloudNativePg: { image: config.require("postgres"), size: "1Gi" } } });
 `;
 
-(missing ? describe.skip : describe)("the relying party with certificates of cert-manager", () => {
+(missing ? describe.skip : describe)("the relying party with what operators of its cluster give it", () => {
   let project: Project;
   let postgres: PostgresServer;
   let cluster: Cluster | undefined;
   let node: KubernetesNode | undefined;
   let api: KubernetesClient;
   let ca: Pair;
+  let databaseCa: Pair;
   let env: NodeJS.ProcessEnv;
   let image: string;
 
   beforeAll(async () => {
     project = createProject(PROGRAM);
-    postgres = await startPostgres();
     const now = Date.now();
-    ca = await makeCa({ name: "private", notAfter: new Date(now + DAY_MS), now });
+    const notAfter = new Date(now + DAY_MS);
+    ca = await makeCa({ name: "private", notAfter, now });
+    databaseCa = await makeCa({ name: "database", notAfter, now });
+    const leaf = await makeLeaf({ ca: databaseCa, name: "database", hosts: ["localhost"], notAfter, now });
+    postgres = await startPostgres({ tls: { ...leaf, port: await freePort() } });
     const ledger = await makeLedgerImage(path.join(project.dir, "ledger"));
     ledger.unpack(path.join(project.dir, "ledger-root"));
     image = `ledger@sha256:${ledger.digest}`;
@@ -65,7 +72,7 @@ new RunLedger("ledger", { mode: "development", host: "127.0.0.1", image: config.
     await project.ok(["stack", "init", "dev"], env);
     project.write("ca.pem", ca.certPem);
     await project.ok(["config", "set", "ledger", image, "-s", "dev"], env);
-    await project.ok(["config", "set", "--secret", "database", await postgres.database(), "-s", "dev"], env);
+    await project.ok(["config", "set", "postgres", `postgresql@sha256:${"a".repeat(64)}`, "-s", "dev"], env);
   });
   afterAll(async () => {
     await node?.stop();
@@ -85,24 +92,29 @@ new RunLedger("ledger", { mode: "development", host: "127.0.0.1", image: config.
     cluster = await startCluster();
     writeFileSync(String(env.KUBECONFIG), readFileSync(cluster.kubeconfig), { mode: 0o600 });
     api = new KubernetesClient(clusterOf(readFileSync(cluster.kubeconfig, "utf8"), cluster.kubeconfig));
-    await api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CERTIFICATE_CRD);
+    const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    for (const crd of [CERTIFICATE_CRD, CLUSTER_CRD]) await api.create(definitions, crd);
     node = await startKubernetesNode({
       kubeconfig: readFileSync(cluster.kubeconfigOf("node"), "utf8"),
       name: NODE_NAME,
       home: project.home,
       programs: {
         [image]: { files: path.join(project.dir, "ledger-root") },
-        "kbs:played": { files: path.join(project.dir, "broker-root") },
+        "kbs:played": { files: path.join(project.dir, "broker-root"), bin: path.dirname(process.execPath) },
       },
       tls: nodeTlsOf(cluster),
     });
     const ended = new AbortController();
-    const issuing = issueAll(api, ca, "private", ended.signal);
+    const url = await postgres.database();
+    const others = [
+      issueAll(api, ca, "private", ended.signal),
+      provideDatabases(api, { url, caPem: databaseCa.certPem }, ended.signal),
+    ];
     try {
       await project.ok(["up", "--yes", "--skip-preview", "-s", "dev"], env);
     } finally {
       ended.abort();
-      await issuing;
+      await Promise.all(others);
     }
     expect(await served(8443, ca)).toBe(await secretOf("ledger"));
     expect(await served(8080, ca)).toBe(await secretOf("trustee"));
@@ -133,12 +145,13 @@ new RunLedger("ledger", { mode: "development", host: "127.0.0.1", image: config.
 
   const podsOf = async (namespace: string) =>
     (await api.list(`/api/v1/namespaces/${namespace}/pods`)).items.map(({ metadata }) => metadata.uid);
-  async function secretOf(service: string): Promise<string> {
-    const secret = (await api.get(`/api/v1/namespaces/${service}/secrets/${service}-tls`)) as unknown as {
+  async function dataOf(namespace: string, name: string, key: string): Promise<string> {
+    const secret = (await api.get(`/api/v1/namespaces/${namespace}/secrets/${name}`)) as unknown as {
       data: Record<string, string>;
     };
-    return thumb(Buffer.from(secret.data["tls.crt"] ?? "", "base64").toString());
+    return Buffer.from(secret.data[key] ?? "", "base64").toString();
   }
+  const secretOf = async (service: string) => thumb(await dataOf(service, `${service}-tls`, "tls.crt"));
 });
 
 const thumb = (pem = ""): string => new X509Certificate(pem).fingerprint256;
