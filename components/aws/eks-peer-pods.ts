@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Sweep, sweepCommands } from "../../model/platforms";
 import { ADAPTOR_SERVICE_ACCOUNTS, peerPodsChart } from "../../policy/peer-pods";
 import { RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
-import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS } from "../platform/peer-pods";
+import { chartSettings, checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS } from "../platform/peer-pods";
 import { PlatformComponent } from "../platform/platform-component";
 import { withoutTraces } from "../traces";
 import { adaptorStatements, controllerStatements } from "./adaptor-policy";
@@ -61,7 +61,7 @@ export class EksPeerPods extends PlatformComponent {
       .all([network.guestsSubnetId, guests.id, adaptor.role.arn, controller.role.arn, args.image.id])
       .apply(([subnetId, groupId, adaptorRoleArn, controllerRoleArn, imageId]) =>
         peerPodsChart({
-          ...settingsOf(args),
+          ...chartSettings(args),
           cloud: "aws",
           region,
           subnetId,
@@ -84,12 +84,3 @@ export class EksPeerPods extends PlatformComponent {
     });
   }
 }
-
-/** The chart's settings that the program says itself. */
-const settingsOf = ({ sizes, limitPerWorker, rootDiskGiB, vxlanPort }: EksPeerPodsArgs) => ({
-  defaultInstance: sizes.default,
-  instances: sizes.allowed ?? [sizes.default],
-  ...(limitPerWorker === undefined ? {} : { limitPerNode: limitPerWorker }),
-  ...(rootDiskGiB === undefined ? {} : { rootGiB: rootDiskGiB }),
-  ...(vxlanPort === undefined ? {} : { vxlanPort }),
-});

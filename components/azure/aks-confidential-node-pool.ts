@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { childOf } from "../options";
 import { CONFIDENTIAL_NODE_LABELS } from "../platform/confidential-nodes";
 import { checkPlatform, ownerTags } from "../platform/peer-pods";
+import { linuxPool } from "./pool";
 
 export interface AksConfidentialNodePoolArgs {
   /** Resource group of the cluster. */
@@ -59,13 +60,7 @@ export class AksConfidentialNodePool extends pulumi.ComponentResource {
         resourceGroupName: args.resourceGroupName,
         resourceName: args.clusterName,
         agentPoolName: poolName,
-        mode: "User",
-        type: "VirtualMachineScaleSets",
-        // The size alone makes the node confidential; AKS has no property for it.
-        vmSize: size,
-        count,
-        osType: "Linux",
-        osSKU: os,
+        ...linuxPool({ size, count, os }),
         enableFIPS: false,
         nodeLabels: { ...CONFIDENTIAL_NODE_LABELS },
         tags: ownerTags(name, args.tags),

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Sweep, sweepCommands } from "../../model/platforms";
 import { peerPodsChart } from "../../policy/peer-pods";
 import { RuntimeKind, type RuntimeNeeds } from "../platform/cluster";
-import { checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS } from "../platform/peer-pods";
+import { chartSettings, checkPlatform, guestImageOf, OWNER_TAG, ownerTags, WORKER_LABELS } from "../platform/peer-pods";
 import { PlatformComponent } from "../platform/platform-component";
 import { withoutTraces } from "../traces";
 import { type AksPeerPodsArgs, AzureTee } from "./args";
@@ -62,8 +62,9 @@ export class AksPeerPods extends PlatformComponent {
       .all([subscriptionId, tenantId, guests.name, network.guestsSubnetId, identity.clientId, args.image.id])
       .apply(([subscription, tenant, resourceGroup, subnetId, clientId, imageId]) =>
         peerPodsChart({
-          ...settingsOf(args),
+          ...chartSettings(args),
           cloud: "azure",
+          region: args.location,
           subscriptionId: subscription,
           tenantId: tenant,
           resourceGroup,
@@ -90,13 +91,3 @@ export class AksPeerPods extends PlatformComponent {
     });
   }
 }
-
-/** The chart's settings that the program says itself. */
-const settingsOf = ({ location, sizes, limitPerWorker, rootDiskGiB, vxlanPort }: AksPeerPodsArgs) => ({
-  region: location,
-  defaultInstance: sizes.default,
-  instances: sizes.allowed ?? [sizes.default],
-  ...(limitPerWorker === undefined ? {} : { limitPerNode: limitPerWorker }),
-  ...(rootDiskGiB === undefined ? {} : { rootGiB: rootDiskGiB }),
-  ...(vxlanPort === undefined ? {} : { vxlanPort }),
-});

@@ -6,6 +6,7 @@ import { WORKER_LABELS } from "../platform/peer-pods";
 import type { AksPeerPodsArgs } from "./args";
 import { NETWORK, WORKERS } from "./check";
 import { createClusterIdentity } from "./cluster-identity";
+import { linuxPool } from "./pool";
 
 export interface AksCluster {
   readonly resourceGroupName: pulumi.Output<string>;
@@ -92,23 +93,17 @@ function newCluster(scope: ClusterScope): containerservice.ManagedCluster {
   );
 }
 
-/** No taint: the charts tolerate none. A fixed name, so another size removes the pool before it makes the new one. */
+/** No taint: the charts tolerate none. */
 function newWorkers(
   { name, args, nodesSubnetId, tags, parent }: ClusterScope,
   place: { resourceGroupName: pulumi.Output<string>; resourceName: pulumi.Output<string> },
 ): containerservice.AgentPool {
-  const { size, count, os } = { ...WORKERS, ...args.workers };
   return new containerservice.AgentPool(
     `${name}-workers`,
     {
       ...place,
       agentPoolName: "peerpods",
-      mode: "User",
-      type: "VirtualMachineScaleSets",
-      vmSize: size,
-      count,
-      osType: "Linux",
-      osSKU: os,
+      ...linuxPool({ ...WORKERS, ...args.workers }),
       nodeLabels: { ...WORKER_LABELS },
       vnetSubnetID: nodesSubnetId,
       tags,

@@ -54,6 +54,15 @@ export interface PeerPodsArgs {
 /** The adaptor's DaemonSet selects exactly this. */
 export const WORKER_LABELS: Readonly<Record<string, string>> = { [WORKER_LABEL]: "" };
 
+/** Settings of the peer-pods chart that the program says itself, the same on all clouds. */
+export const chartSettings = ({ sizes, limitPerWorker, rootDiskGiB, vxlanPort }: PeerPodsArgs) => ({
+  defaultInstance: sizes.default,
+  instances: sizes.allowed ?? [sizes.default],
+  ...(limitPerWorker === undefined ? {} : { limitPerNode: limitPerWorker }),
+  ...(rootDiskGiB === undefined ? {} : { rootGiB: rootDiskGiB }),
+  ...(vxlanPort === undefined ? {} : { vxlanPort }),
+});
+
 /** What pipelines are told of the image. */
 export const guestImageOf = ({ image, acknowledgeStockGuestImage }: PeerPodsArgs): GuestImage => ({
   defaultPolicy: image.defaultPolicy,
