@@ -58,7 +58,12 @@ export const isPushed = (context: Context, registry: RegistryInput, digest: stri
 export const unpush = (context: Context, registry: RegistryInput, digest: string): Promise<void> =>
   withClient(context, registry, (client) => client.deleteManifest(parseRepository(registry.repository), digest));
 
-async function withClient<T>(context: Context, registry: RegistryInput, work: (client: RegistryClient) => Promise<T>) {
+/** A client of the registry, as long as the work lasts. */
+export async function withClient<T>(
+  context: Context,
+  registry: RegistryInput,
+  work: (client: RegistryClient) => Promise<T>,
+) {
   const { caFile, plainHttp, repository } = registry;
   const client = new RegistryClient({
     signal: context.signal,

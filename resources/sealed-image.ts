@@ -43,6 +43,12 @@ export interface ImageRegistry {
    * @default false: the registry keeps everything, of which nobody can open the layers once their key is deleted
    */
   deleteManifest?: boolean;
+  /**
+   * Signs what is pushed, as cosign does, for guests whose image policy asks for it (`imagePolicy`, `cosignPublicKey`):
+   * private EC key on P-256, PEM, without a passphrase; a secret. Another key signs anew and changes no identity.
+   * @default unsigned: agent policies pin images by digest
+   */
+  signingKey?: pulumi.Input<string>;
 }
 
 /** An image whose layers only attested guests can open. Sealed on this machine; every change replaces it. */
@@ -58,6 +64,8 @@ export class SealedImage extends pulumi.CustomResource {
   declare readonly layout: pulumi.Output<string>;
   /** Version of the runner layer inside. */
   declare readonly runner: pulumi.Output<string>;
+  /** SHA-256 of the public half of the key that signed it, hex; empty: nobody. */
+  declare readonly signedBy: pulumi.Output<string>;
   /** What the image's own config sets; a secret. */
   declare readonly env: pulumi.Output<Record<string, string>>;
   /** What identities rest on. */
@@ -65,8 +73,14 @@ export class SealedImage extends pulumi.CustomResource {
 
   constructor(name: string, args: SealedImageArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = { digest: undefined, kekId: undefined, reference: undefined, size: undefined, layout: undefined };
-    const more = { runner: undefined, env: undefined };
-    super("sealflow:index:SealedImage", name, { ...outputs, ...more, ...args }, opts);
+    const more = { runner: undefined, env: undefined, signedBy: undefined };
+    // Apart from the rest, so that another key replaces no image.
+    const { signingKey, ...registry } = args.registry ?? {};
+    const pushed = {
+      ...(args.registry === undefined ? {} : { registry }),
+      ...(signingKey === undefined ? {} : { signingKey: pulumi.secret(signingKey) }),
+    };
+    super("sealflow:index:SealedImage", name, { ...outputs, ...more, ...args, ...pushed }, opts);
     this.facts = { digest: this.digest, kekId: this.kekId, reference: this.reference, env: this.env };
   }
 }

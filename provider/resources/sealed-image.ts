@@ -7,10 +7,12 @@ import { namespaceOf } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
 import { isPushed, push, type RegistryInput, referenceIn, registryProblem, unpush } from "../image-registry";
+import { isSigned, keyIdOf, signingKeyProblem, signPushed } from "../image-signing";
 import { missing, openSource, partsOf, pulledSource, sourceDigest, sourceProblem } from "../image-source";
 import { type KeysInput, keysField, openKeys } from "../keys";
 import { type AtRelyingParty, deleteAt, relyingPartyField } from "../relying-party";
 import { sealing } from "../sealing";
+import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
 import { ProviderError } from "../server/errors";
 import { absolute, checkSource, needSource, sameSource, show, sourceDigestField, sourceField } from "../source";
@@ -24,6 +26,7 @@ interface Inputs extends AtRelyingParty {
   runner?: string;
   unpinnedRunner?: string;
   registry?: RegistryInput;
+  signingKey?: string;
   sourceDigest?: string;
 }
 
@@ -35,9 +38,10 @@ interface Outputs {
   layout: string;
   runner: string;
   env: Record<string, string>;
+  signedBy: string;
 }
 
-/** Replaced on every change: the old image and its key stay until nothing uses them any more. */
+/** Replaced on every change but the signature's: the old image and its key stay until nothing uses them any more. */
 export const sealedImage: Definition<Inputs, Outputs> = {
   name: "SealedImage",
   about: "A step image whose layers only attested guests can open, sealed on this machine into an OCI layout.",
@@ -69,29 +73,40 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       about:
         "Where it is pushed: {repository, caFile?, plainHttp?, mountFrom?, deleteManifest?}. Default: it stays in an OCI layout on this machine.",
     },
+    signingKey: {
+      type: "string",
+      optional: true,
+      secret: true,
+      about: "Private EC key on P-256, PEM, that signs it in the registry as cosign does. Default: unsigned.",
+    },
     sourceDigest: sourceDigestField,
   },
   outputs: {
-    digest: { type: "string", about: "SHA-256 of the sealed manifest." },
-    kekId: { type: "string", about: "Name of the image's key." },
-    reference: { type: "string", about: "As a node pulls it, with the digest." },
-    size: { type: "number", about: "Bytes of all layers." },
-    layout: { type: "string", about: "The OCI layout, relative to the project." },
-    runner: { type: "string", about: "Version of the runner layer inside." },
+    digest: { type: "string", stable: true, about: "SHA-256 of the sealed manifest." },
+    kekId: { type: "string", stable: true, about: "Name of the image's key." },
+    reference: { type: "string", stable: true, about: "As a node pulls it, with the digest." },
+    size: { type: "number", stable: true, about: "Bytes of all layers." },
+    layout: { type: "string", stable: true, about: "The OCI layout, relative to the project." },
+    runner: { type: "string", stable: true, about: "Version of the runner layer inside." },
     env: {
       type: "object",
       secret: true,
+      stable: true,
       about: "What the image's own config sets, if anything; goes into the bundles of its steps.",
     },
+    signedBy: { type: "string", about: "SHA-256 of the public half of the key that signed it; empty: nobody." },
   },
 
-  async check(context, { name, source, registry }, olds) {
+  async check(context, { name, source, registry, signingKey }, olds, pending) {
     const failures: Failure[] = [];
     if (name !== undefined && !isName(name)) {
       failures.push({ property: "name", reason: `"${name}" is not a name: [a-z0-9-], 1 to 40 characters` });
     }
     const wrong = registry === undefined ? undefined : registryProblem(registry);
     if (wrong !== undefined) failures.push({ property: "registry", reason: wrong });
+    const unfit =
+      signingKey === undefined || pending.has("registry") ? undefined : signingKeyProblem(signingKey, registry);
+    if (unfit !== undefined) failures.push({ property: "signingKey", reason: unfit });
     if (source === undefined) return { failures };
     const problem = sourceProblem(source);
     if (problem) return { failures: [...failures, { property: "source", reason: problem }] };
@@ -140,13 +155,25 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       context.log.info(`${reference}: pushed, ${Math.ceil(sent / 1024 / 1024)} MiB were not there`);
     }
     const layout = show(context, layoutDir);
-    const outputs = { digest, kekId: sealed.kekId, reference, size, layout, runner, env: envOf(config.env) };
+    const signedBy = await signed(context, inputs, digest);
+    const outputs = { digest, kekId: sealed.kekId, reference, size, layout, runner, env: envOf(config.env), signedBy };
     return { id: reference, outputs };
   },
 
+  /** The signature alone: it is no part of what identities rest on. One of a key that is given no more stays there. */
+  async update(context, { outputs }, inputs) {
+    return { ...outputs, signedBy: await signed(context, inputs, outputs.digest) };
+  },
+
+  drift: ({ inputs, outputs }) => (inputs.signingKey !== undefined && outputs.signedBy === "" ? ["signedBy"] : []),
+
   async read(context, { inputs, outputs }) {
-    const { registry } = inputs;
-    if (registry !== undefined) return (await isPushed(context, registry, outputs.digest)) ? outputs : undefined;
+    const { registry, signingKey } = inputs;
+    if (registry !== undefined) {
+      if (!(await isPushed(context, registry, outputs.digest))) return undefined;
+      const lost = signingKey !== undefined && !(await isSigned(context, registry, outputs.digest, signingKey));
+      return lost ? { ...outputs, signedBy: "" } : outputs;
+    }
     const manifest = path.join(absolute(context, outputs.layout), "blobs", "sha256", outputs.digest);
     return existsSync(manifest) ? outputs : undefined;
   },
@@ -160,6 +187,13 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
   },
 };
+
+/** @returns whose signature it has then. */
+async function signed(context: Context, { registry, signingKey }: Inputs, digest: string): Promise<string> {
+  if (registry === undefined || signingKey === undefined) return "";
+  await signPushed(context, registry, digest, signingKey);
+  return keyIdOf(signingKey);
+}
 
 /** One layout for each image of each root: stacks and pipelines of one project share the folder. */
 function imageName({ name, keys }: Inputs): string {

@@ -1,8 +1,10 @@
 /** A pipeline whose images go through a real registry: base pulled from it, sealed images pushed to it, nodes pull them. */
 import { execFileSync } from "node:child_process";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { checkImageSignature, cosignPublicKey } from "../../policy";
 import { sha256hex } from "../../protocol/crypto";
 import { MEDIA } from "../../protocol/oci";
 import { RegistryClient } from "../../untrusted/registry";
@@ -17,13 +19,16 @@ const PLANTED = "planted-code-in-registry-4d70";
 
 const program = (host: string, base: string) => `
 const { ConfidentialPipeline, dataset, image, localEnvironment, pipeline } = require("sealflow");
+const { existsSync, readFileSync } = require("node:fs");
+const key = __dirname + "/../cosign.pem";
+const signed = existsSync(key) ? { signingKey: readFileSync(key, "utf8") } : {};
 const p = pipeline("reg");
 const mails = p.input("mails", "jsonl");
 const one = p.step("one", { image: image.folder("./steps/one", { base: image.registry("${host}/base/data@sha256:${base}") }),
   command: ["node", "/app/main.js"], inputs: { mails }, outputs: { out: "json" } });
 p.release({ out: one.out });
 new ConfidentialPipeline("reg", { spec: p.toJSON(), inputs: { mails: dataset.file("data/mails.jsonl") },
-  environment: localEnvironment("local", { registry: { repository: "${host}/team/reg", deleteManifest: true } }) });
+  environment: localEnvironment("local", { registry: { repository: "${host}/team/reg", deleteManifest: true, ...signed } }) });
 `;
 
 const MAIN = `// ${PLANTED}
@@ -79,6 +84,82 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
       .slice(before)
       .filter((r) => /^(PATCH|PUT|POST)/.test(r));
     expect(sent).toEqual([]);
+  });
+
+  describe("with a signing key", () => {
+    const tags = () => join(server.storage, "docker/registry/v2/repositories/team/reg/_manifests/tags");
+    const sign = (pem: string) => project.write("cosign.pem", pem);
+    const newKey = () => generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const pemOf = (key: KeyObject) => key.export({ format: "pem", type: "pkcs8" }).toString();
+    /** As a guest would: by the tag that it computes from what it pulls. */
+    async function guestTakes(publicKey: KeyObject): Promise<boolean> {
+      const digest = (await pushed()).split("sha256:")[1] as string;
+      const at = { host: server.host, repository: "team/reg" };
+      const client = new RegistryClient({ credentials: async () => undefined });
+      try {
+        const manifest = await client.manifest({ ...at, tag: `sha256-${digest}.sig` });
+        const [layer] = JSON.parse(manifest.bytes.toString()).layers;
+        const { body } = await client.blob(at, layer.digest.slice(7), 0);
+        const bytes = Buffer.concat(await body.toArray());
+        const image = { repository: `${server.host}/team/reg`, manifestDigest: `sha256:${digest}` };
+        const signature = { manifest: { ...manifest, digest: "" }, layer: { ...layer, bytes } };
+        checkImageSignature(image, signature, cosignPublicKey(publicKey));
+        return true;
+      } catch {
+        return false;
+      } finally {
+        client.close();
+      }
+    }
+
+    it("an image is signed where guests look, keeps its digest, and the key is in clear nowhere", async () => {
+      const before = await pushed();
+      const { privateKey, publicKey } = newKey();
+      expect(await guestTakes(publicKey)).toBe(false);
+      sign(pemOf(privateKey));
+      await up(project);
+      expect(await pushed()).toBe(before);
+      expect(await guestTakes(publicKey)).toBe(true);
+      expect(await guestTakes(newKey().publicKey)).toBe(false);
+      const secret = pemOf(privateKey).split("\n")[1] as string;
+      const { stdout } = await ok(project, ["pulumi", "--", "stack", "export", "--stack", "local"]);
+      expect(stdout).not.toContain(secret);
+      expect(() => execFileSync("grep", ["-rl", secret, server.storage])).toThrow();
+    });
+
+    it("a signature that was taken away comes back with a refresh, and nothing else changes", async () => {
+      rmSync(tags(), { recursive: true });
+      const before = await pushed();
+      await ok(project, ["pulumi", "--", "refresh", "--yes", "--stack", "local"]);
+      const { stdout } = await ok(project, ["pulumi", "--", "preview", "--diff", "--stack", "local"]);
+      expect(stdout).not.toMatch(/replace/);
+      await up(project);
+      expect(await pushed()).toBe(before);
+      expect(readdirSync(tags())).toHaveLength(1);
+    });
+
+    it("another key signs anew, without a new image", async () => {
+      const before = await pushed();
+      const { privateKey, publicKey } = newKey();
+      sign(pemOf(privateKey));
+      await up(project);
+      expect(await pushed()).toBe(before);
+      expect(await guestTakes(publicKey)).toBe(true);
+    });
+
+    it.each([
+      ["of RSA", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey)],
+      ["on another curve", () => pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey)],
+      ["that is none", () => "cosign.key"],
+    ])("a key %s is refused in the preview, with what makes one, and is not quoted", async (_what, pem) => {
+      const good = project.read("cosign.pem");
+      sign(pem());
+      const { code, stdout, stderr } = await sealflow(project, ["pulumi", "--", "preview", "--stack", "local"]);
+      sign(good);
+      expect(code).not.toBe(0);
+      expect(stdout + stderr).toMatch(/signingKey[\s\S]*openssl genpkey -algorithm EC/);
+      expect(stdout + stderr).not.toContain("PRIVATE KEY-----");
+    });
   });
 
   it("a layer that the registry changed is refused by the node, and the step does not run", async () => {

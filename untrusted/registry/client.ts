@@ -92,11 +92,14 @@ export class RegistryClient {
     return this.#there(at, `blobs/sha256:${digest}`, {});
   }
 
-  /** @param digest what the registry must find it to have, 64 hex. */
-  async putManifest(at: Repository, { bytes, mediaType, digest }: FoundManifest): Promise<void> {
+  /**
+   * @param digest what the registry must find it to have, 64 hex.
+   * @param tag name that it gets instead, for readers who know no digest; the last one that was put has it.
+   */
+  async putManifest(at: Repository, { bytes, mediaType, digest }: FoundManifest, tag?: string): Promise<void> {
     const answer = await this.call(at, {
       method: "PUT",
-      target: `manifests/sha256:${digest}`,
+      target: `manifests/${tag ?? `sha256:${digest}`}`,
       rights: ["pull", "push"],
       headers: { "content-type": mediaType, "content-length": bytes.length },
       body: async function* () {

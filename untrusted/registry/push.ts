@@ -15,6 +15,8 @@ export interface PushOptions {
   readonly digest: string;
   /** Media type of that manifest. Default: what the manifest says. */
   readonly mediaType?: string;
+  /** Name that the manifest gets, such as a signature's. Default: none, images are known by their digests. */
+  readonly tag?: string;
   /** Repositories of the same registry that may hold some of the layers: those are mounted instead of sent. */
   readonly mountFrom?: readonly string[];
   /** Bytes that the registry has, and all bytes that it is missing at the start. */
@@ -34,7 +36,7 @@ export async function pushImage(client: RegistryClient, at: Repository, options:
   const reference = `${at.host}/${at.repository}@sha256:${digest}`;
   const bytes = await manifestOf(layoutDir, digest);
   const { config, layers } = parseManifest(bytes, reference);
-  if (await client.hasManifest(at, digest)) return { reference, sent: 0 };
+  if (options.tag === undefined && (await client.hasManifest(at, digest))) return { reference, sent: 0 };
   const missing: Descriptor[] = [];
   // The manifest last, the config before it: whoever sees the manifest can pull all of it.
   for (const part of [...new Map([...layers, config].map((d) => [d.digest, d])).values()]) {
@@ -56,7 +58,7 @@ export async function pushImage(client: RegistryClient, at: Repository, options:
       },
     });
   }
-  await client.putManifest(at, { bytes, mediaType: options.mediaType ?? mediaTypeOf(bytes), digest });
+  await client.putManifest(at, { bytes, mediaType: options.mediaType ?? mediaTypeOf(bytes), digest }, options.tag);
   return { reference, sent };
 }
 
