@@ -36,7 +36,11 @@ export function grouped(writer: Kysely<Tables>, begin: (tx: Tx) => Promise<void>
 
   async function drain(): Promise<void> {
     busy = true;
-    while (waiting.length > 0) await together(waiting.splice(0, MAX_TOGETHER));
+    while (waiting.length > 0) {
+      // SQLite answers without giving way: whoever has arrived meanwhile is heard first, and comes along.
+      await new Promise(setImmediate);
+      await together(waiting.splice(0, MAX_TOGETHER));
+    }
     busy = false;
   }
 
