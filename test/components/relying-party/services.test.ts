@@ -99,6 +99,13 @@ describe("Trustee", () => {
     expect(JSON.stringify(secrets)).not.toContain('"admin.key"');
   });
 
+  it("keeps its database's URL, which its storage writes at the level info, out of its log", async () => {
+    new Trustee("log", TRUSTEE);
+    await settled();
+    const deployment = registered.find(({ name }) => name === "log-deployment");
+    expect(JSON.stringify(deployment?.inputs)).toContain('{"name":"RUST_LOG","value":"info,key_value_storage=warn"}');
+  });
+
   it.each<[string, Partial<TrusteeArgs>, RegExp]>([
     ["one replica", { replicas: 1 }, /replicas is 1/],
     ["an image by tag", { image: "kbs:v0.22.0" }, /not pinned by digest/],
