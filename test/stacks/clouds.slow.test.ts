@@ -52,6 +52,7 @@ beforeAll(async () => {
   Object.assign(project.env, {
     PATH: [bin, project.env.PATH ?? process.env.PATH].join(path.delimiter),
     SEALFLOW_TEST_HELM: helm,
+    PULUMI_DEBUG_COMMANDS: "true", // gives it --event-log
     SEALFLOW_TEST_CLUSTER_TOKEN: token,
     SEALFLOW_KBS_ADMIN_KEY_FILE: path.join(project.home, "dev/admin-key.jwk"),
   });
