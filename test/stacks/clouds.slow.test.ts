@@ -233,9 +233,9 @@ suite.each([
   it("destroy deletes nothing before what needs it, and leaves nothing in cloud and cluster", async () => {
     await destroy(stack, "peer-pods", [
       ...(["network", "federation", "cluster", "workers"] as const),
-      ...(["certificates", "namespace", "adaptor", "workloads"] as const),
-      // Amazon's roles are those that the login carries; the chart's settings of Azure hold a secret.
-      ...(stack === "azure" ? (["roles", "adaptorSecret"] as const) : []),
+      ...(["certificates", "namespace", "adaptorSecret", "adaptor", "workloads"] as const),
+      // Amazon's roles are those that the login carries.
+      ...(stack === "azure" ? (["roles"] as const) : []),
     ]);
     expect(
       project
