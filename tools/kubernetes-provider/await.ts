@@ -42,7 +42,12 @@ function rollout(spec: Plain, status: Plain, live: Manifest): Readiness {
   if (status.observedGeneration !== live.metadata.generation) return no("the controller has not seen it yet");
   const updated = Number(status.updatedReplicas ?? 0);
   const ready = Number(status.readyReplicas ?? 0);
-  return updated >= wanted && ready >= wanted ? DONE : no(`${ready} of ${wanted} replicas are ready`);
+  if (updated >= wanted && ready >= wanted) return DONE;
+  // Why no pod comes, such as a refusal by Pod Security, is told by the controller alone.
+  const said = conditionsOf(status)
+    .filter(({ type, status: is }) => (type === "ReplicaFailure" ? is === "True" : is === "False"))
+    .map(({ type, message }) => `${type}: ${message ?? ""}`);
+  return no([`${ready} of ${wanted} replicas are ready`, ...said].join("; "));
 }
 
 const RULES: Readonly<Record<string, (spec: Plain, status: Plain, live: Manifest) => Readiness>> = {
@@ -62,7 +67,11 @@ const RULES: Readonly<Record<string, (spec: Plain, status: Plain, live: Manifest
     if (status.phase === "Failed") return { failed: `the Pod failed: ${String(status.reason ?? "")}` };
     return status.phase === "Succeeded" || holds(status, "Ready") ? DONE : no(`the Pod is ${String(status.phase)}`);
   },
-  CustomResourceDefinition: (_, status) => (holds(status, "Established") ? DONE : no("it is not served yet")),
+  // Filled in by a controller; no other kind of Secret is waited for.
+  Secret: (_, _status, live) =>
+    live.type !== "kubernetes.io/service-account-token" || Object.keys((live.data ?? {}) as Plain).length > 0
+      ? DONE
+      : no("it has no token yet"),
 };
 
 function satisfied(text: string, live: Manifest): Readiness {

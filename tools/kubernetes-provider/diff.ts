@@ -1,6 +1,7 @@
 /** Which changes are made in place, and which need another object. */
 import { isMap, Secret, sameValue, Unknown, type Value, type Values } from "../../provider/server/values";
 import { FIELD_MANAGER } from "./objects";
+import type { Settings } from "./settings";
 
 export interface Change {
   readonly path: string;
@@ -10,56 +11,69 @@ export interface Change {
 
 const ALWAYS = ["apiVersion", "kind", "metadata.name", "metadata.namespace"];
 
-/** Fields that the server does not let change, by kind; a path covers what is below it. */
+/**
+ * Fields whose change makes another object, by kind, as the real provider has them; a path covers what is below it. What
+ * else cannot change is refused by the server.
+ */
 const IMMUTABLE: Readonly<Record<string, readonly string[]>> = {
-  Job: [
-    "spec.selector",
-    "spec.template",
-    "spec.completions",
-    "spec.completionMode",
-    "spec.podFailurePolicy",
-    "spec.backoffLimitPerIndex",
-  ],
+  Job: ["spec.selector", "spec.template", "spec.completions", "spec.parallelism"],
   Deployment: ["spec.selector"],
   DaemonSet: ["spec.selector"],
-  StatefulSet: ["spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"],
-  Pod: ["spec"],
-  Secret: ["type"],
-  Service: ["spec.clusterIP"],
-  PersistentVolumeClaim: [
-    "spec.accessModes",
-    "spec.storageClassName",
+  StatefulSet: [
     "spec.selector",
-    "spec.volumeName",
-    "spec.volumeMode",
+    "spec.serviceName",
+    "spec.podManagementPolicy",
+    "spec.volumeClaimTemplates",
+    "spec.revisionHistoryLimit",
   ],
-  StorageClass: ["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"],
+  Pod: ["spec"],
+  Service: ["spec.clusterIP"],
+  PersistentVolumeClaim: ["spec"],
+  ResourceQuota: ["spec.scopes"],
+  StorageClass: ["provisioner", "parameters"],
   RoleBinding: ["roleRef"],
   ClusterRoleBinding: ["roleRef"],
-  RuntimeClass: ["handler"],
-  PriorityClass: ["value"],
   Release: ["namespace", "name"],
 };
 
-export function changesOf(olds: Values, news: Values, ignore: readonly string[]): Change[] {
+/** Who mounts them should see another object, unless the provider's settings say otherwise. */
+function dataOf(kind: string, olds: Values, { secretMutable, configMapMutable }: Settings): readonly string[] {
+  const fixed = olds.immutable === true;
+  if (kind === "Secret") return !secretMutable || fixed ? ["type", "data", "stringData"] : ["type"];
+  if (kind === "ConfigMap") return !configMapMutable || fixed ? ["data", "binaryData"] : [];
+  return [];
+}
+
+export interface DiffOf {
+  readonly olds: Values;
+  readonly news: Values;
+  readonly ignore: readonly string[];
+  /** Of a Patch resource: it changes whatever it names in place. */
+  readonly patch: boolean;
+  readonly settings: Settings;
+}
+
+export function changesOf({ olds, news, ignore, patch, settings }: DiffOf): Change[] {
   const { [FIELD_MANAGER]: _o, ...before } = olds;
   const { [FIELD_MANAGER]: _n, ...after } = news;
   const kind = String(news.kind ?? "Release");
-  const fixed = [...ALWAYS, ...(IMMUTABLE[kind] ?? [])];
-  const locked =
-    kind !== "Secret" && kind !== "ConfigMap"
-      ? []
-      : olds.immutable === true
-        ? ["data", "binaryData", "stringData"]
-        : [];
+  const fixed = [...ALWAYS, ...(patch ? [] : [...(IMMUTABLE[kind] ?? []), ...dataOf(kind, olds, settings)])];
   const replaces = (path: string) =>
-    [...fixed, ...locked].some((p) => path === p || path.startsWith(`${p}.`) || path.startsWith(`${p}[`));
+    fixed.some((p) => path === p || path.startsWith(`${p}.`) || path.startsWith(`${p}[`));
   const found: Change[] = [];
-  walk(before, after, "", (path, what) => {
+  walk(inDefault(before), inDefault(after), "", (path, what) => {
     if (!ignore.some((p) => path === p || path.startsWith(`${p}.`)))
       found.push({ path, kind: what, replace: replaces(path) });
   });
   return found;
+}
+
+/** Saying nothing and saying "default" is the same namespace. */
+function inDefault(values: Values): Values {
+  const { metadata } = values;
+  if (!isMap(metadata) || metadata.namespace !== "default") return values;
+  const { namespace: _, ...rest } = metadata;
+  return { ...values, metadata: rest };
 }
 
 function walk(

@@ -8,7 +8,6 @@ export type Manifest = {
   kind: string;
   metadata: {
     name?: string;
-    generateName?: string;
     namespace?: string;
     annotations?: Record<string, string>;
     [key: string]: unknown;
@@ -38,12 +37,37 @@ export function manifestOf(inputs: Values): Manifest {
 export const idOf = ({ metadata }: Manifest): string =>
   metadata.namespace ? `${metadata.namespace}/${metadata.name}` : String(metadata.name);
 
+const ANNOTATIONS = [
+  "autonamed",
+  "deletionPropagationPolicy",
+  "patchFieldManager",
+  "patchForce",
+  "skipAwait",
+  "timeoutSeconds",
+  "waitFor",
+].map((word) => `pulumi.com/${word}`);
+
+/** What the real provider refuses, and instructions that this one would not follow. */
+export function problemsOf(urn: string, { metadata }: Values): string[] {
+  if (!isMap(metadata)) return isPatch(urn) ? [PATCH_NAME] : [];
+  const annotations = isMap(metadata.annotations) ? Object.keys(metadata.annotations) : [];
+  const unknown = annotations.filter((key) => key.startsWith("pulumi.com/") && !ANNOTATIONS.includes(key));
+  return [
+    ...(metadata.generateName === undefined
+      ? []
+      : ["the `.metadata.generateName` field is not supported in Server-Side Apply mode"]),
+    ...(isPatch(urn) && metadata.name === undefined ? [PATCH_NAME] : []),
+    ...unknown.map((key) => `the stand-in for tests does not follow the annotation ${key}`),
+  ];
+}
+const PATCH_NAME = "patch resources require the `.metadata.name` field to be set";
+
 /** Inputs with a name: the given one, the one of before, or one made of the resource's name. */
 export function named(urn: string, news: Values, olds: Values, seed: Uint8Array): Values {
   const type = typeOf(urn);
   const metadata = isMap(news.metadata) ? { ...news.metadata } : {};
   const complete = { apiVersion: type.apiVersion, kind: type.kind, ...news, metadata } as Values;
-  if (metadata.name !== undefined || metadata.generateName !== undefined) return complete;
+  if (metadata.name !== undefined) return complete;
   const before = isMap(olds.metadata) ? olds.metadata : {};
   const annotations = isMap(metadata.annotations) ? metadata.annotations : {};
   const kept = isMap(before.annotations) && before.annotations[AUTONAMED] === "true" ? before.name : undefined;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { hasUnknown, plain, UNKNOWN, type Values } from "../../provider/server/values";
 import { clusterOf, KubernetesClient, readKubeconfig } from "../../untrusted/kubernetes";
 import { readinessOf, timeoutSeconds } from "./await";
+import { CREATOR, hasFieldsToTake, takeOver } from "./fields";
 import {
   FIELD_MANAGER,
   idOf,
@@ -17,6 +18,7 @@ import {
   typeOf,
   UnknownKind,
 } from "./objects";
+import { type Settings, settingsOf } from "./settings";
 
 export interface How {
   readonly preview: boolean;
@@ -43,16 +45,25 @@ export class NotReady extends Error {
 const PATIENCE_MS = 20_000;
 const POLL_MS = 200;
 const STRICT = "fieldValidation=Strict";
+const DRY_RUN = "&dryRun=All";
 const APPLY = "application/apply-patch+yaml";
 
 export class Operations {
   #client: KubernetesClient | undefined;
   readonly #ended = new AbortController();
 
-  constructor(private readonly config: Values) {}
+  readonly #settings: Settings;
+
+  constructor(private readonly config: Values) {
+    this.#settings = settingsOf(config);
+  }
 
   cancel(): void {
     this.#ended.abort(new Error("cancelled"));
+  }
+
+  get settings(): Settings {
+    return this.#settings;
   }
 
   /** @throws Error when no kubeconfig can be read. */
@@ -62,18 +73,32 @@ export class Operations {
   }
 
   async create(urn: string, inputs: Values, how: How): Promise<Made> {
-    const manager = managerOf(urn);
-    if (how.preview) return { id: "", outputs: await this.#preview(inputs, manager, "create") };
     const manifest = manifestOf(inputs);
+    const manager = managerOf(urn, manifest);
+    if (how.preview) return { id: "", outputs: await this.#previewCreate(urn, inputs, manager) };
     if (isPatch(urn)) await this.#get(manifest, "a patch needs an object that is there");
-    const live = await this.#retry(() => this.#apply(manifest, manager, ""));
+    const live = await this.#retry(() =>
+      isPatch(urn) || this.#settings.upsert
+        ? this.#apply(manifest, manager, { force: this.#force(manifest) })
+        : this.#post(manifest).catch(explainExisting),
+    );
     return this.#settled(live, inputs, manager, how);
   }
 
-  async update(_urn: string, olds: Values, news: Values, how: How): Promise<Values> {
-    const manager = String(olds[FIELD_MANAGER] ?? managerOf(_urn));
-    if (how.preview) return this.#preview(news, manager, "update");
-    const live = await this.#apply(manifestOf(news), manager, "");
+  async update(urn: string, olds: Values, news: Values, how: How): Promise<Values> {
+    const manifest = manifestOf(news);
+    const manager = managerOf(urn, manifest, olds[FIELD_MANAGER]);
+    if (how.preview) return this.#previewUpdate(urn, news, manager);
+    let live = await this.#get(manifest, "it is gone; pulumi refresh notices that");
+    if (manifest.kind === "CustomResourceDefinition") {
+      live = await this.#put(manifest, live);
+    } else {
+      if (!isPatch(urn) && hasFieldsToTake(live)) {
+        const patch = takeOver(live, manager);
+        await this.client.call("PATCH", await this.#path(live, 0), patch, "application/json-patch+json");
+      }
+      live = await this.#apply(manifest, manager, { force: this.#force(manifest) });
+    }
     return (await this.#settled(live, news, manager, how)).outputs;
   }
 
@@ -82,10 +107,10 @@ export class Operations {
     const metadata = slash < 0 ? { name: id } : { namespace: id.slice(0, slash), name: id.slice(slash + 1) };
     const known = Object.keys(before.inputs).length > 0;
     const type = known ? manifestOf(before.inputs) : typeOf(urn);
-    const live = await this.#find({ apiVersion: type.apiVersion, kind: type.kind, metadata }, 0);
+    const live = await this.#read({ apiVersion: type.apiVersion, kind: type.kind, metadata });
     if (!live) return undefined;
     const inputs = known ? (projected(live as unknown as Values, before.inputs) as Values) : inputsOf(live);
-    return { id, inputs, outputs: outputsOf(live, inputs, String(before.outputs[FIELD_MANAGER] ?? managerOf(urn))) };
+    return { id, inputs, outputs: outputsOf(live, inputs, managerOf(urn, live, before.outputs[FIELD_MANAGER])) };
   }
 
   async remove(urn: string, outputs: Values, how: How): Promise<void> {
@@ -95,55 +120,120 @@ export class Operations {
       await this.removeObject(manifest, how.timeout);
     } catch (error) {
       if (error instanceof UnknownKind) return;
-      const { code } = error as { code?: string };
-      if (code === "API_UNREACHABLE" && process.env.PULUMI_K8S_DELETE_UNREACHABLE === "true") return;
-      throw error;
+      if (isAway(error) && this.#settings.deleteUnreachable) return;
+      throw isAway(error) ? unreachable(error) : error;
+    }
+  }
+
+  /** @returns undefined for an object, or a kind, that is gone. */
+  async #read(manifest: Manifest): Promise<Manifest | undefined> {
+    try {
+      return await this.#find(manifest, 0);
+    } catch (error) {
+      if (error instanceof UnknownKind || (isAway(error) && this.#settings.deleteUnreachable)) return undefined;
+      throw isAway(error) ? unreachable(error) : error;
     }
   }
 
   /** Deletes in the foreground and waits until it is gone. */
   async removeObject(manifest: Manifest, timeout = 0): Promise<void> {
     const path = await this.#path(manifest, 0);
-    const body = { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy: "Foreground" };
+    const propagationPolicy = propagationOf(manifest);
+    const body = { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy };
     await this.client.call("DELETE", path, body).catch(unlessGone);
     const until = Date.now() + timeoutSeconds(manifest, timeout) * 1000;
-    while ((await this.client.call("GET", path).catch(unlessGone)) !== undefined) {
-      if (Date.now() > until) throw new Error(`${manifest.kind} ${idOf(manifest)} is not gone in time`);
+    for (let live: unknown; ; ) {
+      live = await this.client.call("GET", path).catch(unlessGone);
+      if (live === undefined) return;
+      if (Date.now() > until) {
+        const { finalizers } = (live as Manifest).metadata;
+        const held = Array.isArray(finalizers) ? `: its finalizers ${finalizers.join(", ")} are still there` : "";
+        throw new Error(`${manifest.kind} ${idOf(manifest)} is not gone in time${held}`);
+      }
       await this.#pause();
     }
   }
 
+  /** A test's own object, whatever is there. */
   applyObject = (manifest: Manifest): Promise<Manifest> =>
-    this.#retry(() => this.#apply(manifest, "pulumi-kubernetes-stand-in", ""));
+    this.#retry(() => this.#apply(manifest, "pulumi-kubernetes-stand-in", { force: true }));
 
-  /** What the server would make of it; without a server, or with values that are not known yet, the inputs. */
-  async #preview(inputs: Values, manager: string, verb: "create" | "update"): Promise<Values> {
+  /** What the server would make of it; the inputs where it cannot say. */
+  async #previewCreate(urn: string, inputs: Values, manager: string): Promise<Values> {
     const guess: Values = { ...inputs, status: UNKNOWN, [FIELD_MANAGER]: manager };
-    if (hasUnknown(inputs)) return guess;
+    if (hasUnknown(inputs) || isPatch(urn)) return guess;
     try {
-      const live = await this.#apply(manifestOf(inputs), manager, "&dryRun=All", 0);
+      const manifest = manifestOf(inputs);
+      const live = this.#settings.upsert
+        ? await this.#apply(manifest, manager, { force: true, dryRun: true })
+        : await this.#post(manifest, true);
       return { ...outputsOf(live, inputs, manager), status: UNKNOWN };
     } catch (error) {
-      const { status, code, message } = error as { status?: number; code?: string; message: string };
-      // Its namespace or kind is part of the same program, or there is no cluster yet. A server that answers is one: it
-      // tells a field it does not know by status 500.
-      const silent = code === "API_UNREACHABLE" && (status === undefined || status === 503);
-      const later = error instanceof UnknownKind || status === 404 || silent || code === "KUBECONFIG";
-      // What is to be replaced is still there.
-      if (later || (verb === "create" && status === 422 && /immutable/.test(message))) return guess;
+      // What is to be replaced is still there, under its name or with fields that do not change.
+      const { status, message } = error as { status?: number; message: string };
+      const there = status === 409 || (status === 422 && /immutable/.test(message));
+      if (there || cannotSay(error)) return guess;
       throw error;
     }
   }
 
-  async #apply(manifest: Manifest, manager: string, query: string, patience = PATIENCE_MS): Promise<Manifest> {
-    const { path } = await pathOf(this.client, manifest, { patience, namespace: this.#namespace() });
-    const owned = `fieldManager=${manager}&${STRICT}${query}`;
-    // An object without a name of its own cannot be applied.
-    const live =
-      manifest.metadata.name === undefined
-        ? await this.client.call("POST", `${path}?${owned}`, manifest)
-        : await this.client.call("PATCH", `${path}/${manifest.metadata.name}?force=true&${owned}`, manifest, APPLY);
-    return live as Manifest;
+  async #previewUpdate(urn: string, news: Values, manager: string): Promise<Values> {
+    const guess: Values = { ...news, status: UNKNOWN, [FIELD_MANAGER]: manager };
+    if (hasUnknown(news)) return guess;
+    try {
+      const manifest = manifestOf(news);
+      const live = await this.#get(manifest, "it is gone; pulumi refresh notices that", 0);
+      const made =
+        manifest.kind === "CustomResourceDefinition"
+          ? await this.#put(manifest, live, true)
+          : await this.#apply(manifest, manager, {
+              // The update takes over first, which a preview cannot.
+              force: this.#force(manifest) || (!isPatch(urn) && hasFieldsToTake(live)),
+              dryRun: true,
+            });
+      return { ...outputsOf(made, news, manager), status: UNKNOWN };
+    } catch (error) {
+      if (cannotSay(error)) return guess;
+      throw error;
+    }
+  }
+
+  #force = ({ metadata }: Manifest): boolean =>
+    metadata.annotations?.["pulumi.com/patchForce"] === "true" || this.#settings.patchForce;
+
+  async #apply(
+    manifest: Manifest,
+    manager: string,
+    { force = false, dryRun = false }: { force?: boolean; dryRun?: boolean },
+  ): Promise<Manifest> {
+    const path = await this.#path(manifest, dryRun ? 0 : PATIENCE_MS);
+    const query = `fieldManager=${manager}&force=${force}&${STRICT}${dryRun ? DRY_RUN : ""}`;
+    try {
+      return (await this.client.call("PATCH", `${path}?${query}`, manifest, APPLY)) as Manifest;
+    } catch (error) {
+      if ((error as { status?: number }).status !== 409) throw error;
+      const what = `Server-Side Apply field conflict detected: the resource managed by field manager "${manager}" had an apply conflict`;
+      const remedy =
+        "Whoever is named has changed the field. Let the program say what they say, or take it back with PULUMI_K8S_ENABLE_PATCH_FORCE=true or the annotation pulumi.com/patchForce";
+      throw new Error(`${what}: ${(error as Error).message}. ${remedy}`, { cause: error });
+    }
+  }
+
+  async #post(manifest: Manifest, dryRun = false): Promise<Manifest> {
+    const { path } = await pathOf(this.client, manifest, {
+      patience: dryRun ? 0 : PATIENCE_MS,
+      namespace: this.#namespace(),
+    });
+    const query = `fieldManager=${CREATOR}&${STRICT}${dryRun ? DRY_RUN : ""}`;
+    return (await this.client.call("POST", `${path}?${query}`, manifest)) as Manifest;
+  }
+
+  /** Definitions are put in place whole: an apply would keep versions that the program no longer has. */
+  async #put(manifest: Manifest, live: Manifest, dryRun = false): Promise<Manifest> {
+    const { resourceVersion } = live.metadata;
+    const whole = { ...manifest, metadata: { ...manifest.metadata, resourceVersion } };
+    const query = `fieldManager=${CREATOR}&${STRICT}${dryRun ? DRY_RUN : ""}`;
+    return (await this.client.call("PUT", `${await this.#path(manifest, 0)}?${query}`, whole)) as Manifest;
   }
 
   /** Its namespace may be made at the same time, and a webhook or a default account may be seconds late. */
@@ -170,7 +260,11 @@ export class Operations {
       if (Date.now() > until)
         throw new NotReady(`${live.kind} ${made.id} not ready after ${seconds} s: ${answer.why}`, made, inputs);
       await this.#pause();
-      const now = await this.#find(live, 0);
+      // The object is there: while the server is away there is nothing to do but wait for it.
+      const now = await this.#find(live, 0).catch((error) => {
+        if (isAway(error)) return live;
+        throw error;
+      });
       if (!now) throw new Error(`${live.kind} ${made.id} was deleted while it was waited for`);
       live = now;
     }
@@ -179,7 +273,7 @@ export class Operations {
   async #giveBack(manifest: Manifest, manager: string): Promise<void> {
     const { apiVersion, kind, metadata } = manifest;
     const bare = { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace } } as Manifest;
-    await this.#apply(bare, manager, "", 0).catch(unlessGone);
+    await this.#apply(bare, manager, {}).catch((error) => unlessGone(error));
   }
 
   async #path(manifest: Manifest, patience: number): Promise<string> {
@@ -187,8 +281,8 @@ export class Operations {
     return `${path}/${manifest.metadata.name}`;
   }
 
-  async #get(manifest: Manifest, why: string): Promise<Manifest> {
-    const live = await this.#find(manifest, PATIENCE_MS);
+  async #get(manifest: Manifest, why: string, patience = PATIENCE_MS): Promise<Manifest> {
+    const live = await this.#find(manifest, patience);
     if (!live) throw new Error(`${manifest.kind} ${idOf(manifest)}: ${why}`);
     return live;
   }
@@ -208,12 +302,43 @@ export class Operations {
   }
 }
 
-/** Another resource of the same object is another owner. */
-const managerOf = (urn: string): string =>
-  `pulumi-kubernetes-${Buffer.from(urn)
-    .reduce((sum, byte) => (sum * 31 + byte) >>> 0, 7)
-    .toString(16)
-    .padStart(8, "0")}`;
+/** Another resource of the same object is another owner. @param before the one in the state. */
+function managerOf(urn: string, { metadata }: Manifest, before?: unknown): string {
+  const said = metadata.annotations?.["pulumi.com/patchFieldManager"] ?? before;
+  if (typeof said === "string") return said;
+  const sum = Buffer.from(urn).reduce((all, byte) => (all * 31 + byte) >>> 0, 7);
+  return `${CREATOR}-${sum.toString(16).padStart(8, "0")}`;
+}
+
+function propagationOf({ metadata }: Manifest): string {
+  const said = metadata.annotations?.["pulumi.com/deletionPropagationPolicy"]?.toLowerCase();
+  return said === "orphan" ? "Orphan" : said === "background" ? "Background" : "Foreground";
+}
+
+/** A server that answers is none that is away: it tells a field that it does not know by status 500. */
+function isAway(error: unknown): boolean {
+  const { status, code } = error as { status?: number; code?: string };
+  return code === "API_UNREACHABLE" && (status === undefined || status === 503);
+}
+
+/** In a preview: a namespace or kind may be part of the same program, rights may be missing, or there is no cluster yet. */
+function cannotSay(error: unknown): boolean {
+  const { status, code } = error as { status?: number; code?: string };
+  return error instanceof UnknownKind || status === 404 || status === 403 || isAway(error) || code === "KUBECONFIG";
+}
+
+function unreachable(cause: unknown): Error {
+  const remedy =
+    "If the cluster was deleted, PULUMI_K8S_DELETE_UNREACHABLE=true removes what it had from Pulumi's state";
+  return new Error(`configured Kubernetes cluster is unreachable: ${(cause as Error).message}. ${remedy}`, { cause });
+}
+
+function explainExisting(error: unknown): never {
+  if ((error as { status?: number }).status !== 409) throw error;
+  const ways =
+    "give a renamed resource an alias, adopt the object with pulumi import, change single fields with a Patch resource, or set upsertExistingObjects on the provider";
+  throw new Error(`${(error as Error).message}. It is in the cluster already: ${ways}`, { cause: error });
+}
 
 function unlessGone(error: unknown): undefined {
   if ((error as { status?: number }).status === 404) return undefined;

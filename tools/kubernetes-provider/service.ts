@@ -8,8 +8,9 @@ import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { fromStruct, plain, toStruct, type Values } from "../../provider/server/values";
 import { changesOf } from "./diff";
 import { isRelease, Releases } from "./helm";
-import { named } from "./objects";
+import { isPatch, named, problemsOf } from "./objects";
 import { NotReady, Operations } from "./operations";
+import { refusedOptions } from "./settings";
 import { decodeYaml } from "./yaml";
 
 /** As the npm package whose resources it serves. */
@@ -26,7 +27,12 @@ export function createStandIn(): IResourceProviderServer {
     attach: unary(async () => new Empty()),
     getPluginInfo: unary(async () => new PluginInfo().setVersion(VERSION)),
     getSchema: unary(async () => new pb.GetSchemaResponse().setSchema("{}")),
-    checkConfig: unary(async (request: pb.CheckRequest) => new pb.CheckResponse().setInputs(request.getNews())),
+    checkConfig: unary(async (request: pb.CheckRequest) => {
+      const failures = refusedOptions(fromStruct(request.getNews())).map(({ option, why }) =>
+        new pb.CheckFailure().setProperty(option).setReason(why),
+      );
+      return new pb.CheckResponse().setInputs(request.getNews()).setFailuresList(failures);
+    }),
     diffConfig: unary(async () => new pb.DiffResponse().setChanges(pb.DiffResponse.DiffChanges.DIFF_NONE)),
     configure: unary(async (request: pb.ConfigureRequest) => {
       operations = new Operations(fromStruct(request.getArgs()));
@@ -37,15 +43,19 @@ export function createStandIn(): IResourceProviderServer {
       return new Empty();
     }),
     check: unary(async (request: pb.CheckRequest) => {
+      const urn = request.getUrn();
       const news = fromStruct(request.getNews());
-      const inputs = isRelease(request.getUrn())
-        ? news
-        : named(request.getUrn(), news, fromStruct(request.getOlds()), request.getRandomseed_asU8());
-      return new pb.CheckResponse().setInputs(toStruct(inputs));
+      if (isRelease(urn)) return new pb.CheckResponse().setInputs(toStruct(news));
+      const failures = problemsOf(urn, news).map((why) => new pb.CheckFailure().setProperty("metadata").setReason(why));
+      const inputs = named(urn, news, fromStruct(request.getOlds()), request.getRandomseed_asU8());
+      return new pb.CheckResponse().setInputs(toStruct(inputs)).setFailuresList(failures);
     }),
     diff: unary(async (request: pb.DiffRequest) => {
       const olds = fromStruct(request.hasOldInputs() ? request.getOldInputs() : request.getOlds());
-      return diffResponse(changesOf(olds, fromStruct(request.getNews()), request.getIgnorechangesList()), olds);
+      const { settings } = operations;
+      const patch = isPatch(request.getUrn());
+      const ignore = request.getIgnorechangesList();
+      return diffResponse(changesOf({ olds, news: fromStruct(request.getNews()), ignore, patch, settings }), olds);
     }),
     create: unary(async (request: pb.CreateRequest) => {
       const inputs = fromStruct(request.getProperties());
@@ -54,6 +64,8 @@ export function createStandIn(): IResourceProviderServer {
       return new pb.CreateResponse().setId(made.id).setProperties(toStruct(made.outputs));
     }),
     update: unary(async (request: pb.UpdateRequest) => {
+      // The real one then sends what the server has, field by field.
+      if (request.getIgnorechangesList().length > 0) throw new Error("the stand-in for tests has no ignoreChanges");
       const olds = fromStruct(request.getOlds());
       const news = fromStruct(request.getNews());
       const how = { preview: request.getPreview(), timeout: request.getTimeout() };
