@@ -72,6 +72,9 @@ const RULES = {
       "provider",
       "cli",
       "test",
+      // Workflows as pipelines get them, in a cluster, to measure the engine alone.
+      "components",
+      "tools/cluster",
     ],
     npm: [...PULUMI, "any"],
     node: "any",

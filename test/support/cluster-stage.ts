@@ -1,5 +1,5 @@
 /** A test cluster with Argo, a project's relying party outside of it, and a simulated confidential node. */
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -67,6 +67,27 @@ export async function startStage(project: Project, programs: Readonly<Record<str
   }
 }
 
+const NODE = path.resolve(__dirname, "../../dist/untrusted/node/kubernetes/main.js");
+
+/** The node as a process of its own, so that it can be killed. @throws Error when it ends at once. */
+export async function startNodeProcess(options: KubernetesNodeOptions): Promise<ChildProcess> {
+  const node = spawn(process.execPath, [NODE], { stdio: ["pipe", "pipe", "inherit"] });
+  node.stdin?.end(JSON.stringify(options));
+  await new Promise<void>((resolve, reject) => {
+    node.stdout?.once("data", () => resolve());
+    node.once("exit", () => reject(new Error("the node ended")));
+  });
+  return node;
+}
+
+/** Also of one that has ended already. */
+export async function endProcess(child: ChildProcess | undefined, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  child.kill(signal);
+  await ended;
+}
+
 export const runtimeClass = (name: string, handler = name) => ({
   apiVersion: "node.k8s.io/v1",
   kind: "RuntimeClass",
@@ -83,13 +104,16 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
   }
 }
 
-/** Everything that etcd holds at this moment, keys and values as they are stored. */
-export async function etcdDump(etcd: string): Promise<{ keys: string[]; bytes: Buffer; largest: number }> {
+/** What etcd holds at this moment, keys and values as they are stored. @param below keys that begin so. Default: all. */
+export async function etcdDump(etcd: string, below = ""): Promise<{ keys: string[]; bytes: Buffer; largest: number }> {
   const zero = Buffer.alloc(1).toString("base64");
+  const first = below === "" ? zero : Buffer.from(below).toString("base64");
+  // The first key that does not begin so: their last byte is a slash, and a zero comes behind it.
+  const end = below === "" ? zero : Buffer.from(`${below.slice(0, -1)}0`).toString("base64");
   const keys: string[] = [];
   const values: Buffer[] = [];
-  for (let from = zero, more = true; more; ) {
-    const body = JSON.stringify({ key: from, range_end: zero, limit: 500 });
+  for (let from = first, more = true; more; ) {
+    const body = JSON.stringify({ key: from, range_end: end, limit: 500 });
     const answer = await fetch(`${etcd}/v3/kv/range`, { method: "POST", body });
     if (!answer.ok) throw new Error(`etcd: ${answer.status} ${await answer.text()}`);
     const page = (await answer.json()) as { kvs?: { key: string; value?: string }[]; more?: boolean };
@@ -101,5 +125,22 @@ export async function etcdDump(etcd: string): Promise<{ keys: string[]; bytes: B
     // The next key in order is the last one with a zero byte behind it.
     from = Buffer.from(`${keys.at(-1)}\0`).toString("base64");
   }
-  return { keys, bytes: Buffer.concat(values), largest: Math.max(...values.map(({ length }) => length)) };
+  return { keys, bytes: Buffer.concat(values), largest: Math.max(0, ...values.map(({ length }) => length)) };
+}
+
+/** Watches objects while they grow. @returns ends it: the largest value that was seen below that key, in bytes. */
+export function watchLargest(etcd: string, below: string): () => Promise<number> {
+  const ended = new AbortController();
+  let most = 0;
+  const watching = (async () => {
+    while (!ended.signal.aborted) {
+      most = Math.max(most, (await etcdDump(etcd, below)).largest);
+      await sleep(1000, undefined, { signal: ended.signal }).catch(() => undefined);
+    }
+  })();
+  return async () => {
+    ended.abort();
+    await watching;
+    return most;
+  };
 }

@@ -9,11 +9,15 @@ export const FAN_PLANTED = {
 } as const;
 export const SHARDS = 2;
 
-const programOf = (leaves: number): string => `
+/** A step has at most 200 inputs, so many leaves are gathered in groups first. */
+const GROUP = 100;
+export const groupsOf = (leaves: number): number => (leaves > GROUP ? Math.ceil(leaves / GROUP) : 0);
+
+const programOf = (leaves: number, backend: object): string => `
 const { ConfidentialPipeline, dataset, EncryptedStorage, environment, image, pipeline, RelyingParty } = require("sealflow");
 const { argoBackend, ExistingCluster } = require("sealflow/kubernetes");
 const { readFileSync } = require("node:fs");
-const { runKeys } = JSON.parse(readFileSync(require("node:path").join(__dirname, "../settings.json"), "utf8"));
+const { runKeys, cron } = JSON.parse(readFileSync(require("node:path").join(__dirname, "../settings.json"), "utf8"));
 const again = { retry: { limit: 3, backoff: "1s" } };
 const tool = image.folder("./steps/tool");
 const step = (...words) => ({ image: tool, command: ["node", "/app/main.js", ...words], ...again });
@@ -23,14 +27,17 @@ const source = p.step("source", { ...step("source"), inputs: { rows }, outputs: 
 const leaves = Array.from({ length: ${leaves} }, (_, i) =>
   p.step("leaf-" + i, { ...step("leaf", String(i)), inputs: { out: source.out }, outputs: { out: "json" } }));
 const many = p.step("many", { ...step("many"), shards: ${SHARDS}, inputs: { out: source.out }, outputs: { out: "json" } });
-const inputs = Object.fromEntries([...leaves.map((leaf, i) => ["leaf-" + i, leaf.out]), ["many", many.out.collect()]]);
+const gather = (name, from) => p.step(name, { ...step("gather"), inputs: from, outputs: { out: "json" } });
+const groups = Array.from({ length: ${groupsOf(leaves)} }, (_, g) => gather("group-" + g, Object.fromEntries(
+  leaves.slice(g * ${GROUP}, (g + 1) * ${GROUP}).map((leaf, i) => ["leaf-" + (g * ${GROUP} + i), leaf.out]))));
+const inputs = Object.fromEntries([...(groups.length > 0 ? groups : leaves).map((leaf, i) => ["leaf-" + i, leaf.out]), ["many", many.out.collect()]]);
 const sink = p.step("sink", { ...step("sink"), inputs, outputs: { out: "json" } });
 p.release({ sum: sink.out });
-p.schedule("yearly", "0 0 1 1 *", { late: "365d" });
+p.schedule("once", cron, { late: "1h" });
 new ConfidentialPipeline("fan", { spec: p.toJSON(), inputs: { rows: dataset.file("rows.jsonl") }, runKeys,
   environment: environment({
     platform: new ExistingCluster("cluster", { platform: "local", runtimeClass: "kata-qemu-coco-dev" }),
-    relyingParty: new RelyingParty("relying-party"), storage: new EncryptedStorage("storage"), backend: argoBackend(),
+    relyingParty: new RelyingParty("relying-party"), storage: new EncryptedStorage("storage"), backend: argoBackend(${JSON.stringify(backend)}),
   }) });
 `;
 
@@ -52,7 +59,9 @@ async function main() {
     const place = "/sealflow/in/" + name;
     return fs.statSync(place).isDirectory() ? fs.readdirSync(place).map((shard) => place + "/" + shard) : [place];
   });
-  write({ files: files.length, sum: files.map((file) => read(file).value).reduce((a, b) => a + b, 0) });
+  const values = files.map(read);
+  const sum = (of) => values.map(of).reduce((a, b) => a + b, 0);
+  write({ files: sum(({ files = 1 }) => files), sum: sum((one) => one.sum ?? one.value) });
 }
 main();
 `;
@@ -63,11 +72,22 @@ export const sumOf = (leaves: number): object => ({
   sum: (leaves * (leaves - 1)) / 2 + SHARDS * 100 + (SHARDS * (SHARDS - 1)) / 2,
 });
 
-/** @param pauseMs how long each leaf and shard takes at least. */
-export function createFan(leaves: number, pauseMs: number): Project {
-  const project = createProject(programOf(leaves));
+/** @param pauseMs how long each leaf and shard takes at least. @param backend arguments of argoBackend. */
+export function createFan(leaves: number, pauseMs: number, backend: object = {}): Project {
+  const project = createProject(programOf(leaves, backend));
   project.write("rows.jsonl", `{"text":"${FAN_PLANTED.data}"}\n{"text":"second"}\n`);
   project.write("steps/tool/main.js", TOOL.replace("PAUSE", String(pauseMs)));
-  project.write("settings.json", JSON.stringify({ runKeys: [] }));
+  setFan(project, {});
   return project;
 }
+
+export interface FanSettings {
+  /** Who may open runs beside the owner. @default nobody */
+  readonly runKeys?: readonly string[];
+  /** When its schedule is due, UTC. @default in the morning of New Year's Day */
+  readonly cron?: string;
+}
+
+/** For the next `up`. */
+export const setFan = (project: Project, { runKeys = [], cron = "0 0 1 1 *" }: FanSettings): void =>
+  project.write("settings.json", JSON.stringify({ runKeys, cron }));

@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { STEPS_PER_PART } from "./render/parts";
 
 export interface ArgoBackendArgs {
   /** Namespace of the pipelines' objects. @default "sealflow" */
@@ -13,6 +14,11 @@ export interface ArgoBackendArgs {
   podSecurity?: "privileged" | "restricted";
   /** Steps of one run (of one part, for large pipelines) that are at work at the same time. @default no limit */
   parallelism?: number;
+  /**
+   * Steps of one Workflow: a pipeline of more is split into parts. Lower it where a preview says that a WorkflowTemplate
+   * would be too large, as with long certificate chains. 1 to 200. @default 60
+   */
+  stepsPerPart?: number;
   /** Seconds for which Argo keeps a finished Workflow. @default 86400 (a day) */
   keptSeconds?: number;
   /** Instance id of the workflow controller that shall take them. @default the controller without one */
@@ -23,6 +29,8 @@ export interface ArgoBackendArgs {
   provider?: k8s.Provider;
 }
 
+/** The smallest Jobs have 4 kB, and a template 800 kB. */
+const MOST_STEPS_PER_PART = 200;
 const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 export interface ArgoSettings {
@@ -31,13 +39,14 @@ export interface ArgoSettings {
   readonly podSecurity: "privileged" | "restricted";
   readonly keptSeconds: number;
   readonly parallelism: number | undefined;
+  readonly stepsPerPart: number;
   readonly instanceId: string | undefined;
 }
 
 /** @throws RunError with every problem. */
 export function checkArgs(name: string, args: ArgoBackendArgs): ArgoSettings {
   const { namespace = "sealflow", createNamespace = true, podSecurity = "privileged", keptSeconds = 86_400 } = args;
-  const { parallelism, instanceId } = args;
+  const { parallelism, instanceId, stepsPerPart = STEPS_PER_PART } = args;
   const count = (value: number, min: number) => Number.isInteger(value) && value >= min;
   const problems = [
     ...(NAMESPACE.test(namespace)
@@ -50,11 +59,14 @@ export function checkArgs(name: string, args: ArgoBackendArgs): ArgoSettings {
     ...(parallelism === undefined || count(parallelism, 1)
       ? []
       : [`parallelism: ${parallelism} is not a whole number from 1`]),
+    ...(count(stepsPerPart, 1) && stepsPerPart <= MOST_STEPS_PER_PART
+      ? []
+      : [`stepsPerPart: ${stepsPerPart} is not a whole number from 1 to ${MOST_STEPS_PER_PART}`]),
     ...(instanceId === undefined || NAMESPACE.test(instanceId)
       ? []
       : [`instanceId: "${instanceId}" is no label's value`]),
   ];
   if (problems.length > 0)
     throw new pulumi.RunError(problems.map((text) => `argoBackend "${name}": ${text}`).join("\n"));
-  return { namespace, createNamespace, podSecurity, keptSeconds, parallelism, instanceId };
+  return { namespace, createNamespace, podSecurity, keptSeconds, parallelism, stepsPerPart, instanceId };
 }

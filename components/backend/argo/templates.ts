@@ -29,7 +29,7 @@ export function createTemplates(
   argo: ArgoSettings,
   { dependsOn, provider }: { dependsOn: pulumi.Resource[]; provider?: k8s.Provider },
 ): pulumi.Output<unknown> {
-  const { namespace, keptSeconds, parallelism, instanceId } = argo;
+  const { namespace, keptSeconds, parallelism, stepsPerPart, instanceId } = argo;
   const { name, plan, parent } = scope;
   const stack = pulumi.getStack();
   const settings: WorkflowSettings = {
@@ -39,7 +39,10 @@ export function createTemplates(
     parallelism,
   };
   const steps = new Map(plan.steps.map((step) => [step.name, stepOf(scope, deployed, step)]));
-  const parts = partsOf(plan.steps.map(({ name, after, limits }) => ({ name, after, shards: limits.shards })));
+  const parts = partsOf(
+    plan.steps.map(({ name, after, limits }) => ({ name, after, shards: limits.shards })),
+    stepsPerPart,
+  );
   const opts = childOf(parent, { dependsOn: [...dependsOn, deployed.version], ...(provider ? { provider } : {}) });
   const instance = instanceId === undefined ? {} : { "workflows.argoproj.io/controller-instanceid": instanceId };
   const template = (suffix: string, object: string, spec: pulumi.Input<object>) =>
@@ -86,7 +89,7 @@ function stepOf(scope: Scope, deployed: DeployedParts, step: PlanStep): pulumi.O
 function fitting(pipeline: string, spec: object): object {
   const bytes = Buffer.byteLength(JSON.stringify(spec));
   if (bytes <= MAX_TEMPLATE_BYTES) return spec;
-  const remedy = "Give the relying party a shorter certificate chain, or split the pipeline";
+  const remedy = "Lower argoBackend's stepsPerPart, or give the relying party a shorter certificate chain";
   throw new pulumi.RunError(
     `Pipeline "${pipeline}": a WorkflowTemplate would have ${bytes} bytes, at most ${MAX_TEMPLATE_BYTES}. ${remedy}`,
   );

@@ -161,6 +161,12 @@ describe("argoBackend", () => {
     ).toEqual(["dev-fan", "dev-fan-part-0", "dev-fan-part-1", "dev-fan-part-2"]);
   });
 
+  it("splits it where it is told to", async () => {
+    await deploy({ stepsPerPart: 30 }, 70);
+    // The source, three parts of leaves side by side, the last of them with the sink; and what starts them.
+    expect(ofKind("WorkflowTemplate")).toHaveLength(5);
+  });
+
   it("lets no Job out that would be measured as something else than was granted", () => {
     const [step] = compilePlan(spec(0)).steps;
     const { kbsUrl, caPem } = reference;
@@ -189,8 +195,9 @@ describe("argoBackend", () => {
   });
 
   it("lists everything that is wrong with its arguments", () => {
-    const make = () => argoBackend({ namespace: "Not_One", keptSeconds: 1, parallelism: 0 }, "bad");
-    for (const text of [/namespace: "Not_One"/, /keptSeconds: 1 /, /parallelism: 0 /]) expect(make).toThrow(text);
+    const make = () => argoBackend({ namespace: "Not_One", keptSeconds: 1, parallelism: 0, stepsPerPart: 201 }, "bad");
+    const words = [/namespace: "Not_One"/, /keptSeconds: 1 /, /parallelism: 0 /, /stepsPerPart: 201 .* 1 to 200/];
+    for (const text of words) expect(make).toThrow(text);
   });
 });
 

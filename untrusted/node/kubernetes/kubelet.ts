@@ -29,6 +29,8 @@ export interface KubernetesNodeOptions {
   /** Default: where sealing puts images below `home`. */
   readonly images?: ImageSource;
   readonly labels?: Readonly<Record<string, string>>;
+  /** What pods may ask for in all, such as `{cpu: "4"}`; the scheduler keeps to it. Default: far more than tests need. */
+  readonly capacity?: Readonly<Record<string, string>>;
   /** Certificate of the kubelet API (logs) and the CA of its callers, PEM. Default: no logs. */
   readonly tls?: KubeletTls;
   /** What went wrong without ending the node. */
@@ -86,14 +88,15 @@ export async function startKubernetesNode(options: KubernetesNodeOptions): Promi
     onError,
   };
   const ended = new AbortController();
+  const offer = { port: logs?.port, capacity: { ...CAPACITY, ...options.capacity } };
   try {
-    await register(client, name, { ...LABELS, "kubernetes.io/hostname": name, ...options.labels }, logs?.port);
+    await register(client, name, { ...LABELS, "kubernetes.io/hostname": name, ...options.labels }, offer);
   } catch (error) {
     logs?.close();
     client.close();
     throw error;
   }
-  const lease = repeat(RENEW_MS, ended.signal, () => sayReady(client, name, logs?.port), onError);
+  const lease = repeat(RENEW_MS, ended.signal, () => sayReady(client, name, offer), onError);
 
   const take = (pod: Pod, known: boolean): void => {
     const { uid, deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
@@ -152,17 +155,23 @@ export async function startKubernetesNode(options: KubernetesNodeOptions): Promi
 const asPod = (object: KubernetesObject): Pod => object as unknown as Pod;
 const now = (): string => new Date().toISOString();
 
-async function register(client: KubernetesClient, name: string, labels: object, port: number | undefined) {
+interface Offer {
+  /** Of the kubelet API, when it is served. */
+  readonly port: number | undefined;
+  readonly capacity: Readonly<Record<string, string>>;
+}
+
+async function register(client: KubernetesClient, name: string, labels: object, offer: Offer) {
   const node = { apiVersion: "v1", kind: "Node", metadata: { name, labels } };
   await client.create("/api/v1/nodes", node).catch(async (error: { status?: number }) => {
     if (error.status !== 409) throw error;
     await client.patch(`/api/v1/nodes/${name}`, { metadata: { labels } });
   });
-  await sayReady(client, name, port);
+  await sayReady(client, name, offer);
 }
 
 /** Each time with its conditions: once the server has called a node unreachable, a lease alone does not bring it back. */
-async function sayReady(client: KubernetesClient, name: string, port: number | undefined): Promise<void> {
+async function sayReady(client: KubernetesClient, name: string, { port, capacity }: Offer): Promise<void> {
   const condition = (type: string, status: string) => ({
     type,
     status,
@@ -173,8 +182,8 @@ async function sayReady(client: KubernetesClient, name: string, port: number | u
   });
   await client.patch(`/api/v1/nodes/${name}/status`, {
     status: {
-      capacity: CAPACITY,
-      allocatable: CAPACITY,
+      capacity,
+      allocatable: capacity,
       addresses: [
         { type: "InternalIP", address: ADDRESS },
         { type: "Hostname", address: name },

@@ -20,7 +20,7 @@ export interface Part {
   readonly shards: readonly number[];
 }
 
-/** Steps of one part. A Job with its initdata is 8 to 12 kB, so a part stays below MAX_TEMPLATE_BYTES. */
+/** Steps of one part, unless the program says otherwise. A Job with its initdata is 8 to 12 kB, so a part stays below MAX_TEMPLATE_BYTES. */
 export const STEPS_PER_PART = 60;
 
 /** @param steps every one after all it waits for. @returns one part when all fit into it. */
