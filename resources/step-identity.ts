@@ -81,9 +81,11 @@ export class StepIdentity extends pulumi.CustomResource {
     const { programId, identity, bundle, publicKey, parameterKey } = this;
     const derived = { programId, identity, bundle, publicKey, parameterKey };
     const given = { inputs, outputs: files, limits, exitClass, ...(when ? { when } : {}), ...waivers };
-    // Inputs from other stacks are known only when those are.
-    this.entry = pulumi
-      .all([derived, given])
-      .apply(([facts, rest]): Record<string, unknown> => ({ ...facts, ...rest }));
+    // Inputs from other stacks are known only when those are. The SDK makes an output of every value that it looks into,
+    // so it is shown no others.
+    const imports = Object.values(inputs).some((input) => "imported" in input);
+    this.entry = imports
+      ? pulumi.all([derived, given]).apply(([facts, rest]): Record<string, unknown> => ({ ...facts, ...rest }))
+      : pulumi.all(derived).apply((facts): Record<string, unknown> => ({ ...facts, ...given }));
   }
 }
