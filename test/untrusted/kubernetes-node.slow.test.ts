@@ -214,6 +214,21 @@ interface Ended {
     expect(existsSync("/dev/termination-log")).toBe(false);
   }, 60_000);
 
+  it("a program that ends before anybody was told that it runs has ended", async () => {
+    const names = Array.from({ length: 5 }, (_, i) => `short-${i}`);
+    for (const name of names) {
+      const container = { name: "main", image: "host:node", command: ["true"] };
+      const metadata = { name, labels: { short: "yes" } };
+      await apply({
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata,
+        spec: { restartPolicy: "Never", containers: [container] },
+      });
+    }
+    await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod", "-l", "short=yes", "--timeout=40s");
+  }, 60_000);
+
   it("sample evidence gets no key under the production policy", async () => {
     const { kbsUrl: url, caPem } = d.connection;
     const kbs = new KbsAdmin({ url, caPem, token: devAdminTokens(d.home), mode: "production" });

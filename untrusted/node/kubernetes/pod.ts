@@ -230,14 +230,17 @@ export class PodWorker {
         log: this.logOf(name),
         lastWords,
       });
+      // Listened for at once: a short program has ended before the API server knows that it runs.
+      const ended = new Promise<number>((resolve, reject) => {
+        child.on("error", reject);
+        child.on("exit", (exit, signal) => resolve(exit ?? (signal === "SIGKILL" ? 137 : 143)));
+      });
+      ended.catch(() => undefined);
       this.#children.add(child);
       this.#states.set(name, { running: { startedAt } });
       const probe = this.#watchReadiness(container, child);
       await this.#report();
-      const code = await new Promise<number>((resolve, reject) => {
-        child.on("error", reject);
-        child.on("exit", (exit, signal) => resolve(exit ?? (signal === "SIGKILL" ? 137 : 143)));
-      });
+      const code = await ended;
       // What it left behind ends with it, as with its namespace.
       signalGroup(child, "SIGKILL");
       this.#children.delete(child);
