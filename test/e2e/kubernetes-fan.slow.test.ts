@@ -6,6 +6,7 @@
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
+import { STEPS_PER_PART as DEFAULT_PART } from "../../components/backend/argo/render/parts";
 import { clusterMissing } from "../../tools/cluster";
 import { cannotRunGuests } from "../guest/support/runner-layer";
 import type { RunSummary } from "../support/chain";
@@ -28,7 +29,7 @@ jest.setTimeout(Number(process.env.SEALFLOW_TEST_SECONDS ?? 400) * 1000);
 const LEAVES = Number(process.env.SEALFLOW_TEST_LEAVES ?? 36);
 const PLACES = process.env.SEALFLOW_TEST_PLACES ?? "6";
 /** As many as there are by default in a run that is large, few in one that is not. */
-const STEPS_PER_PART = LEAVES > 60 ? 60 : 14;
+const STEPS_PER_PART = LEAVES > 60 ? DEFAULT_PART : 14;
 const STEPS = LEAVES + 3 + groupsOf(LEAVES);
 const RECEIPTS = STEPS - 1 + SHARDS;
 
@@ -61,7 +62,9 @@ if (missing) console.log(`skipped: a fan-out on a test cluster: ${missing}`);
   it("runs to the end in parts; nothing of it that is secret is in etcd; no object reaches 1 MB", async () => {
     const started = Date.now();
     const grown = watchLargest(stage.cluster.etcd, `/registry/argoproj.io/workflows/${NAMESPACE}/`);
-    const { run, state } = JSON.parse((await ok(project, ["run", "--json"], stage.env)).stdout) as RunSummary;
+    const { run, state } = JSON.parse(
+      (await ok(project, ["run", "--json"], stage.env).finally(() => grown())).stdout,
+    ) as RunSummary;
     console.info(`run of ${RECEIPTS} guests: ${(Date.now() - started) / 1000} s`);
     expect(state).toBe("succeeded");
     const { keys, bytes, largest } = await etcdDump(stage.cluster.etcd);
@@ -77,6 +80,8 @@ if (missing) console.log(`skipped: a fan-out on a test cluster: ${missing}`);
     // With the states that it had while it ran.
     expect(largestWorkflow).toBeGreaterThan(10_000);
     expect(largestWorkflow).toBeLessThan(1_000_000);
+    // Nor would one of a part as large as they are by default.
+    expect((largestWorkflow / STEPS_PER_PART) * DEFAULT_PART).toBeLessThan(1_000_000);
     const folder = path.join(project.dir, "fetched");
     const { stdout } = await ok(project, ["fetch", run, "--out", folder]);
     expect(stdout).toContain(`receipts verified: ${RECEIPTS}/${RECEIPTS}`);

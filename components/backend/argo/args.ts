@@ -16,7 +16,7 @@ export interface ArgoBackendArgs {
   parallelism?: number;
   /**
    * Steps of one Workflow: a pipeline of more is split into parts. Lower it where a preview says that a WorkflowTemplate
-   * would be too large, as with long certificate chains. 1 to 200. @default 60
+   * would be too large, as with long certificate chains. 1 to 60. @default 36
    */
   stepsPerPart?: number;
   /** Seconds for which Argo keeps a finished Workflow. @default 86400 (a day) */
@@ -29,8 +29,8 @@ export interface ArgoBackendArgs {
   provider?: k8s.Provider;
 }
 
-/** The smallest Jobs have 4 kB, and a template 800 kB. */
-const MOST_STEPS_PER_PART = 200;
+/** The smallest Jobs have 7 kB, and a template 450. */
+const MOST_STEPS_PER_PART = 60;
 const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 export interface ArgoSettings {

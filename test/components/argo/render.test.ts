@@ -159,9 +159,10 @@ describe("a pipeline that does not fit into one object", () => {
 
   it("is split by levels, so that a fan-out stays side by side", () => {
     const parts = partsOf(fan);
-    expect(parts.map(({ steps }) => steps.length)).toEqual([1, 60, 60, 60, 60, 60, 1]);
-    expect(parts.slice(1, 6).map(({ after }) => after)).toEqual([[0], [0], [0], [0], [0]]);
-    expect(parts[6]?.after).toEqual([1, 2, 3, 4, 5]);
+    expect(parts.map(({ steps }) => steps.length)).toEqual([1, 34, 34, 34, 34, 34, 34, 34, 34, 29]);
+    expect(parts.slice(1, 9).map(({ after }) => after)).toEqual(Array.from({ length: 8 }, () => [0]));
+    // The sink is in the last one.
+    expect(parts[9]?.after).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
     expect(parts[1]).toMatchObject({ sharded: ["leaf-7"], shards: [4] });
   });
 

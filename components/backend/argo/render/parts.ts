@@ -20,8 +20,11 @@ export interface Part {
   readonly shards: readonly number[];
 }
 
-/** Steps of one part, unless the program says otherwise. A Job with its initdata is 8 to 12 kB, so a part stays below MAX_TEMPLATE_BYTES. */
-export const STEPS_PER_PART = 60;
+/**
+ * Steps of one part, unless the program says otherwise. A Job with its initdata is 8 to 12 kB and stands twice in a Workflow
+ * that has started it (MAX_TEMPLATE_BYTES), beside 1 to 4 kB of states.
+ */
+export const STEPS_PER_PART = 36;
 
 /** @param steps every one after all it waits for. @returns one part when all fit into it. */
 export function partsOf(steps: readonly PartStep[], most = STEPS_PER_PART): Part[] {

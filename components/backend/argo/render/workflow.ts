@@ -22,8 +22,11 @@ export interface WorkflowSettings {
   readonly keptSeconds: number;
 }
 
-/** The largest object that Kubernetes takes is 1.5 MB and Argo refuses from 1 MB; a Workflow holds its states as well. */
-export const MAX_TEMPLATE_BYTES = 800_000;
+/**
+ * Argo refuses Workflows from 1 MB. It copies the whole template into a Workflow's status, and each of its templates once
+ * more when a node of it begins; and the states of the nodes are there as well.
+ */
+export const MAX_TEMPLATE_BYTES = 450_000;
 
 const WORKFLOW_NAME = "{{workflow.name}}";
 const parameterOf = (name: string): string => `{{workflow.parameters.${name}}}`;
