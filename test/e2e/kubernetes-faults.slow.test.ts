@@ -40,8 +40,7 @@ const LAUNCHER = path.resolve(__dirname, "../../bin/sealflow.js");
   const servicePid = () => JSON.parse(project.read(".sealflow/dev/holder.json")).pid as number;
 
   beforeAll(async () => {
-    // In parts, so that what is killed is killed under Workflows that start others, too.
-    project = createFan(LEAVES, 1500, { stepsPerPart: 3 });
+    project = createFan(LEAVES, 1500);
     stage = await startStage(project);
     await startNode();
     const folder = mkdtempSync(path.join(tmpdir(), "sealflow-elsewhere-"));
