@@ -12,7 +12,7 @@ export interface ArgoBackendArgs {
    * lets through; `restricted` fits clusters that exempt the confidential runtime classes. @default "privileged"
    */
   podSecurity?: "privileged" | "restricted";
-  /** Steps of one run (of one part, for large pipelines) that are at work at the same time. @default no limit */
+  /** Steps of one run that are at work at the same time; for large pipelines as many parts, each with as many steps. @default no limit */
   parallelism?: number;
   /**
    * Steps of one Workflow: a pipeline of more is split into parts. Lower it where a preview says that a WorkflowTemplate
