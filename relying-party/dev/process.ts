@@ -1,21 +1,22 @@
 /** Which process is which: a pid alone may have been given to another one since. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** When a process was started, in the kernel's own units; undefined where /proc does not tell. */
-export function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name of the program, in brackets, may contain spaces; field 22 is the 20th after it.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
+/** Fields of /proc/<pid>/stat from the third on; none where /proc does not tell. */
+function statOf(pid: number): string[] {
+  const stat = read(`/proc/${pid}/stat`);
+  // The name of the program, in brackets, may contain spaces.
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
+/** When a process was started, in the kernel's own units; undefined where /proc does not tell. */
+export const startTime = (pid: number): string | undefined => statOf(pid)[19];
+
+/** One that has ended and was never asked for is not alive; in containers, process 1 often asks for none. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    const [state] = statOf(pid);
+    return state !== "Z" && state !== "X";
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }

@@ -1,9 +1,14 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Dev, devStatus, startDev, startDevDetached, stopDev } from "../../relying-party/dev";
 import { serverIdentity } from "../../relying-party/dev/certificates";
+import { isAlive } from "../../relying-party/dev/process";
 import { KbsAdmin } from "../../relying-party/kbs-client";
 import { LedgerClient } from "../../relying-party/ledger-client";
 import { devAdminTokens } from "../support/admin-key";
@@ -111,6 +116,23 @@ test("damaged state is told with STATE", async () => {
   await open.pop()?.close();
   writeFileSync(join(home, "dev/ports.json"), "{");
   await expect(startDev({ home, ...quiet })).rejects.toMatchObject({ code: "STATE" });
+});
+
+test("a process that has ended is not alive, although nobody has asked for it", async () => {
+  // The shell starts a child and becomes a program that never waits for it, as process 1 of many containers.
+  const parent = spawn("sh", ["-c", "sleep 0.1 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const [line] = (await once(createInterface(parent.stdout), "line")) as [string];
+    const pid = Number(line);
+    expect(isAlive(pid)).toBe(true);
+    const state = () => /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+    while (state() !== "Z") await sleep(20);
+    process.kill(pid, 0);
+    expect(isAlive(pid)).toBe(false);
+    expect(isAlive(process.pid)).toBe(true);
+  } finally {
+    parent.kill("SIGKILL");
+  }
 });
 
 describe("in the background", () => {

@@ -30,7 +30,9 @@ export async function sweepGuests(guests: string): Promise<void> {
 function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // One that has ended holds nothing, although nobody may have asked for it yet.
+    return fields[0] === "Z" ? undefined : fields[19];
   } catch {
     if (process.platform === "linux") return undefined;
     try {
