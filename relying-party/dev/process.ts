@@ -8,15 +8,19 @@ function statOf(pid: number): string[] {
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
-/** When a process was started, in the kernel's own units; undefined where /proc does not tell. */
-export const startTime = (pid: number): string | undefined => statOf(pid)[19];
+/** Whether it has ended; its entry stays until somebody asks for it, which in containers process 1 often does not. */
+const hasEnded = ([state]: string[]): boolean => state === "Z" || state === "X";
 
-/** One that has ended and was never asked for is not alive; in containers, process 1 often asks for none. */
+/** When a process was started, in the kernel's own units; undefined where /proc does not tell, and of one that has ended. */
+export function startTime(pid: number): string | undefined {
+  const stat = statOf(pid);
+  return hasEnded(stat) ? undefined : stat[19];
+}
+
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    const [state] = statOf(pid);
-    return state !== "Z" && state !== "X";
+    return !hasEnded(statOf(pid));
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }

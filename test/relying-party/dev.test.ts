@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dev, devStatus, startDev, startDevDetached, stopDev } from "../../relying-party/dev";
 import { serverIdentity } from "../../relying-party/dev/certificates";
-import { isAlive } from "../../relying-party/dev/process";
+import { isAlive, startTime } from "../../relying-party/dev/process";
 import { KbsAdmin } from "../../relying-party/kbs-client";
 import { LedgerClient } from "../../relying-party/ledger-client";
 import { devAdminTokens } from "../support/admin-key";
@@ -129,6 +129,7 @@ test("a process that has ended is not alive, although nobody has asked for it", 
     while (state() !== "Z") await sleep(20);
     process.kill(pid, 0);
     expect(isAlive(pid)).toBe(false);
+    expect(startTime(pid)).toBeUndefined();
     expect(isAlive(process.pid)).toBe(true);
   } finally {
     parent.kill("SIGKILL");

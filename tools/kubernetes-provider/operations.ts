@@ -10,6 +10,7 @@ import {
   idOf,
   inputsOf,
   isPatch,
+  knownPart,
   type Manifest,
   manifestOf,
   outputsOf,
@@ -73,9 +74,12 @@ export class Operations {
   }
 
   async create(urn: string, inputs: Values, how: How): Promise<Made> {
+    if (how.preview) {
+      const manager = managerOf(urn, manifestOf(knownPart(inputs)));
+      return { id: "", outputs: await this.#previewCreate(urn, inputs, manager) };
+    }
     const manifest = manifestOf(inputs);
     const manager = managerOf(urn, manifest);
-    if (how.preview) return { id: "", outputs: await this.#previewCreate(urn, inputs, manager) };
     if (isPatch(urn)) await this.#get(manifest, "a patch needs an object that is there");
     const live = await this.#retry(() =>
       isPatch(urn) || this.#settings.upsert
@@ -86,9 +90,12 @@ export class Operations {
   }
 
   async update(urn: string, olds: Values, news: Values, how: How): Promise<Values> {
+    if (how.preview) {
+      const manager = managerOf(urn, manifestOf(knownPart(news)), olds[FIELD_MANAGER]);
+      return this.#previewUpdate(urn, news, manager);
+    }
     const manifest = manifestOf(news);
     const manager = managerOf(urn, manifest, olds[FIELD_MANAGER]);
-    if (how.preview) return this.#previewUpdate(urn, news, manager);
     let live = await this.#get(manifest, "it is gone; pulumi refresh notices that");
     if (manifest.kind === "CustomResourceDefinition") {
       live = await this.#put(manifest, live);

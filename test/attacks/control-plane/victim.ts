@@ -29,6 +29,13 @@ export class Victim {
 
   sealflow = (...args: string[]) => ok(this.project, args, this.stage.env);
 
+  /** An `up` that overwrites what others have changed; without the variable it names them and stops. */
+  async takeBack(): Promise<void> {
+    const up = ["up", "--stack", "kubernetes"];
+    await expect(this.sealflow(...up)).rejects.toThrow(/conflict/);
+    await ok(this.project, up, { ...this.stage.env, PULUMI_K8S_ENABLE_PATCH_FORCE: "true" });
+  }
+
   /** As the owner does it. */
   async run(...more: string[]): Promise<RunSummary> {
     return JSON.parse((await this.sealflow("run", "--json", ...more)).stdout) as RunSummary;
