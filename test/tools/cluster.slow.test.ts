@@ -96,7 +96,8 @@ if (missingForPeople) console.log(`skipped: npm run cluster -- up --node: ${miss
     const [, kubeconfig = ""] = /^export KUBECONFIG=(.+)$/m.exec(up.stdout) ?? [];
     const [, kubectl = ""] = /^kubectl: (.+)$/m.exec(up.stdout) ?? [];
     const env = { ...kubernetesProviderEnvironment(), KUBECONFIG: kubeconfig };
-    const nodes = spawnSync(kubectl, ["wait", "--for=condition=Ready", "node", "--all"], { encoding: "utf8", env });
+    const wait = ["--cache-dir", join(project.home, "kubectl"), "wait", "--for=condition=Ready", "node", "--all"];
+    const nodes = spawnSync(kubectl, wait, { encoding: "utf8", env });
     expect(nodes.stdout).toMatch(/sealflow-node condition met/);
 
     await ok(project, ["up", "--stack", "kubernetes"], env);

@@ -35,11 +35,14 @@ export async function followVolumes(
     const sources = (volume.projected?.sources ?? [volume]).filter(({ configMap, secret }) => configMap || secret);
     return sources.map((source) => ({ volume, source }));
   });
+  const ended = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   while (followed.length > 0) {
     await sleep(FOLLOW_MS, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
     for (const { volume, source } of followed) {
-      await fill(client, pod, source, folders[volume.name] as string, "", volume).catch(() => undefined);
+      if (signal.aborted) return;
+      // An object that is gone would be waited for.
+      const filled = fill(client, pod, source, folders[volume.name] as string, "", volume).catch(() => undefined);
+      await Promise.race([filled, ended]);
     }
   }
 }
