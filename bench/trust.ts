@@ -39,9 +39,11 @@ export async function run({ say }: BenchOptions): Promise<Figure[]> {
   say(`generating policy and initdata of ${STEPS} steps`);
   const ca = pem(SMALL_CA);
   guestOf("warm-up", ca);
-  const started = process.hrtime.bigint();
+  // One thread computes and waits for nothing: its CPU time is what the clock of an idle machine would show.
+  const before = process.cpuUsage();
   for (let i = 0; i < STEPS; i++) guestOf(`step-${i}`, ca);
-  const milliseconds = Number(process.hrtime.bigint() - started) / 1e6;
+  const { user, system } = process.cpuUsage(before);
+  const milliseconds = (user + system) / 1000;
   const size = (name: string, value: number, more: { against?: number; atMost?: number } = {}) =>
     figure({ name, value, unit: "B", ...more });
   return [
@@ -63,7 +65,7 @@ export async function run({ say }: BenchOptions): Promise<Figure[]> {
     size("production attestation policy", Buffer.byteLength(attestationPolicy("production").text)),
     size("resource policy", Buffer.byteLength(resourcePolicy().text)),
     figure({
-      name: `policy and initdata of ${STEPS} steps`,
+      name: `policy and initdata of ${STEPS} steps, CPU time`,
       value: milliseconds,
       unit: "ms",
       against: 1000,

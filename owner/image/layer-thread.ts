@@ -13,7 +13,7 @@ export interface ThreadJob extends LayerJob {
 
 export type ThreadAnswer =
   | { readonly bytes: number }
-  /** Encrypted, not yet on the disk: the thread takes another job. */
+  /** Once for each job, when it is encrypted or has failed: the thread takes another, while this one goes to the disk. */
   | { readonly ready: true }
   | { readonly made: SealedLayer; readonly entries: readonly EntryHeader[]; readonly file: string }
   | { readonly error: { readonly name: string; readonly code?: string; readonly message: string } };
@@ -30,23 +30,26 @@ async function seal(job: ThreadJob, answer: (answer: ThreadAnswer) => void): Pro
     next = bytes + PROGRESS_EVERY;
     answer({ bytes });
   };
-  const file = await TempFile.create(job.folder);
-  let finished = false;
-  try {
-    const made = await sealLayer(layoutLayer(job.source), job, file, { check, onBytes, threads: false });
+  let ready = () => {
+    ready = () => undefined;
     answer({ ready: true });
+  };
+  let file: TempFile | undefined;
+  try {
+    file = await TempFile.create(job.folder);
+    const made = await sealLayer(layoutLayer(job.source), job, file, { check, onBytes, threads: false });
+    ready();
     await file.finish();
-    finished = true;
     answer({ made, entries, file: file.path });
+  } catch (error) {
+    await file?.discard();
+    const { name, message, code } = error as Error & { code?: string };
+    answer({ error: { name, message, ...(code === undefined ? {} : { code }) } });
   } finally {
-    if (!finished) await file.discard();
+    ready();
   }
 }
 
-parentPort?.on("message", ({ id, job }: { id: number; job: ThreadJob }) => {
-  const answer = (given: ThreadAnswer) => parentPort?.postMessage({ id, ...given });
-  seal(job, answer).catch((error: Error & { code?: string }) => {
-    const { name, message, code } = error;
-    answer({ error: { name, message, ...(code === undefined ? {} : { code }) } });
-  });
-});
+parentPort?.on("message", ({ id, job }: { id: number; job: ThreadJob }) =>
+  seal(job, (given) => parentPort?.postMessage({ id, ...given })),
+);

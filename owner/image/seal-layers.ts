@@ -47,13 +47,11 @@ export async function sealLayers(
         : undefined,
     );
     return await inOrder(options, writer, layers, jobs, begun, onBytes);
-  } catch (error) {
-    await beside?.close();
-    await writer.sweep();
-    throw error;
   } finally {
     options.signal?.removeEventListener("abort", stop);
     await beside?.close();
+    // What has no name by now belongs to a layer that was given up.
+    await writer.sweep();
   }
 }
 

@@ -87,23 +87,19 @@ export class LayerThreads {
   }
 
   #answered(worker: Worker, { id, ...answer }: { id: number } & ThreadAnswer): void {
+    if ("ready" in answer) {
+      this.#idle.push(worker);
+      this.#start();
+      return;
+    }
     const waiting = this.#waiting.get(id);
     if ("bytes" in answer) {
       waiting?.onBytes(answer.bytes);
       return;
     }
-    if ("made" in answer) {
-      // The thread said before that it is ready.
-      this.#waiting.delete(id);
-      waiting?.resolve(answer);
-      return;
-    }
-    if ("error" in answer) {
-      this.#waiting.delete(id);
-      waiting?.reject(revived(answer.error));
-    }
-    this.#idle.push(worker);
-    this.#start();
+    this.#waiting.delete(id);
+    if ("made" in answer) waiting?.resolve(answer);
+    else waiting?.reject(revived(answer.error));
   }
 }
 

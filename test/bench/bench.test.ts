@@ -5,7 +5,7 @@ import { idealSeconds } from "../../bench/run/pipeline";
 const FORM = ["name", "value", "unit", "against", "ratio", "goal", "met"];
 
 describe("bench", () => {
-  it("trust prints figures of the common form, and meets its goals but for times, which a busy machine stretches", async () => {
+  it("trust prints figures of the common form, and meets its goals", async () => {
     const lines: string[] = [];
     const { code, figures } = await main(
       ["trust", "--json"],
@@ -14,10 +14,9 @@ describe("bench", () => {
     );
     expect(JSON.parse(lines.join("\n"))).toEqual(figures);
     for (const f of figures) expect(Object.keys(f)).toEqual(FORM);
-    const missed = figures.filter(({ met }) => met === false);
-    expect(missed.filter(({ unit }) => unit !== "ms" && unit !== "s")).toEqual([]);
+    expect(figures.filter(({ met }) => met === false)).toEqual([]);
     expect(figures.some(({ unit, goal }) => unit === "ms" && goal === "<= 1000 ms")).toBe(true);
-    expect(code).toBe(missed.length > 0 ? 1 : 0);
+    expect(code).toBe(0);
   });
 
   it("a name that does not exist is refused with those that do", async () => {

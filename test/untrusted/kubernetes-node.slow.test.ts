@@ -97,6 +97,24 @@ interface Ended {
     throw new Error(`${job} does not end: ${last}; ${errors.join("; ")}`);
   }
 
+  it("starts nothing in a pod that was told to end while it waited for what it needs", async () => {
+    const reference = { configMapKeyRef: { name: "late", key: "word" } };
+    const container = {
+      name: "main",
+      image: "host:node",
+      command: ["node", "-e", "setTimeout(() => {}, 600_000)"],
+      env: [{ name: "WORD", valueFrom: reference }],
+    };
+    const spec = { nodeName: NODE_NAME, restartPolicy: "Never", containers: [container] };
+    await apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "waits" }, spec });
+    await sleep(1500);
+    await kubectl("delete", "pod", "waits", "--grace-period=1", "--wait=false");
+    // Longer than the grace, after which everything that runs is killed.
+    await sleep(2500);
+    await apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "late" }, data: { word: "go" } });
+    await kubectl("wait", "--for=delete", "pod/waits", "--timeout=25s");
+  }, 60_000);
+
   it("commits a step whose Job was applied with kubectl, and shows its log", async () => {
     const end = await run(undefined, await d.openRun());
     expect(end).toMatchObject({ phase: "Succeeded", containers: { step: { exitCode: 0, reason: "Completed" } } });

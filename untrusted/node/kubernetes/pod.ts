@@ -221,6 +221,8 @@ export class PodWorker {
       };
       const command = container.command?.map((part) => expand(part, env));
       const args = container.args?.map((part) => expand(part, env));
+      // What starts after its pod was told to end would be ended by nobody.
+      this.#abort.signal.throwIfAborted();
       const child = startProgram({
         container: { ...container, ...(command ? { command } : {}), ...(args ? { args } : {}) },
         program: this.#programOf(image) as Program,
