@@ -1,123 +1,150 @@
 /** Reads the headers of a layer that flows by: checks every entry, and finds the place of one more. */
-import { once } from "node:events";
-import { extract, type Header } from "tar-stream";
+import { BLOCK, EXTENSIONS, type Extension, type RawHeader, readExtension, readHeader, TarRefusal } from "../oci";
 import { ImageError } from "./errors";
 import type { EntryHeader } from "./guard";
 
-const BLOCK = 512;
 const ZEROS = Buffer.alloc(64 * 1024);
-/** Entries that have no content: extractors disagree on what follows one with a size. */
-const NO_CONTENT = new Set(["link", "symlink", "character-device", "block-device", "directory", "fifo"]);
+/** Of pax records or a long name; Linux has no path of more than 4096 bytes. */
+const MAX_EXTENSION = 1024 * 1024;
+const TYPES: Readonly<Record<string, string>> = {
+  "0": "file",
+  "1": "link",
+  "2": "symlink",
+  "3": "character-device",
+  "4": "block-device",
+  "5": "directory",
+  "6": "fifo",
+  "7": "file",
+};
 
 /** @throws for an entry that must not be. */
 export type CheckEntry = (entry: EntryHeader) => void;
 
+/** What is being read, and how many bytes of it are missing. */
+type State =
+  | { readonly at: "header"; missing: number }
+  | { readonly at: "extension"; readonly flag: string; readonly size: number; missing: number }
+  | { readonly at: "content"; missing: number }
+  | { readonly at: "end" };
+
+const nextHeader = (): State => ({ at: "header", missing: BLOCK });
+const padded = (size: number): number => Math.ceil(size / BLOCK) * BLOCK;
+
 export class LayerHeaders {
-  // With this mark every write is waited for until its entries have been seen.
-  readonly #extract = extract({ highWaterMark: 0 });
-  #failed: unknown;
-  readonly #closed: Promise<void>;
-  #chunk: Uint8Array = new Uint8Array(0);
-  /** Bytes before the chunk, and with it. */
-  #begin = 0;
-  #size = 0;
-  /** Where the content of the last entry begins. */
-  #content = 0;
-  /** Where the last entry ends, and the next header or the end of the archive begins. */
-  #next = 0;
-  #end: number | undefined;
+  #state: State = nextHeader();
+  /** Of a header or extension. */
+  #gathered: Uint8Array[] = [];
+  /** By type: what stands before the next entry. */
+  readonly #extensions = new Map<string, Extension>();
 
   /** @param label names the layer in errors. */
   constructor(
     private readonly check: CheckEntry,
     private readonly label: string,
-  ) {
-    this.#closed = new Promise((resolve) => this.#extract.on("close", () => resolve()));
-    this.#extract.on("error", (error) => {
-      this.#failed ??= this.#damaged(`is no intact tar archive (${error.message})`);
-    });
-    this.#extract.on("entry", (header, stream, next) => {
-      try {
-        this.#entry(header, stream.offset + BLOCK);
-      } catch (error) {
-        this.#failed ??= error;
-        // What it makes of such an entry may never end.
-        this.#extract.destroy();
-        return;
-      }
-      stream.on("error", () => {}); // the archive has the same error
-      stream.on("end", () => next());
-      stream.resume();
-    });
-  }
+  ) {}
 
   /**
-   * @param chunk in order; may be reused when the promise is fulfilled.
+   * @param chunk in order; may be reused afterwards.
    * @returns how many bytes of it belong to entries, when the end of the archive begins in it: from there on there are
-   * zeros only, so that an entry more has its place there. The reader must see the same end as every extractor, some of
-   * which go on behind it: bytes behind it are refused.
+   * zeros only, so that an entry more has its place there. Some extractors go on behind an end: bytes there are refused.
    * @throws ImageError IMAGE_RESERVED or IMAGE_LAYER.
    */
-  async write(chunk: Uint8Array): Promise<number | undefined> {
-    this.#chunk = chunk;
-    this.#begin = this.#size;
-    this.#size += chunk.length;
-    // Parts of headers are kept for the next chunk; content is not looked at.
-    const isContent = this.#begin >= this.#content && this.#size <= this.#next;
-    this.#throwIfFailed();
-    if (!this.#extract.write(isContent ? chunk : Buffer.from(chunk)))
-      await Promise.race([once(this.#extract, "drain").catch(() => {}), this.#closed]);
-    this.#throwIfFailed();
-    if (this.#end !== undefined) this.#mustBeZeros(chunk);
-    else if (this.#endsHere()) {
-      this.#end = this.#next;
-      const at = this.#end - this.#begin;
-      this.#mustBeZeros(chunk.subarray(at));
-      return at;
+  write(chunk: Uint8Array): number | undefined {
+    try {
+      return this.#read(chunk);
+    } catch (error) {
+      throw error instanceof TarRefusal ? this.#refused(`${error.message}. Make it again`) : error;
     }
-    return undefined;
   }
 
   /** @returns whether the end was found; without one the archive ends with its last entry. @throws as `write`. */
-  async end(): Promise<boolean> {
-    this.#extract.end(undefined);
-    await this.#closed;
-    this.#throwIfFailed();
-    if (this.#end === undefined && this.#size !== this.#next)
-      throw this.#damaged("is no intact tar archive (a header without its entry at the end)");
-    return this.#end !== undefined;
+  end(): boolean {
+    const state = this.#state;
+    if (state.at === "end") return true;
+    if (state.at === "header" && state.missing === BLOCK && this.#extensions.size === 0) return false;
+    throw this.#refused("is no intact tar archive (it ends in the middle of an entry)");
   }
 
-  /** Whether the archive ends behind the last entry, as far as this chunk tells: a header never begins with a zero byte, which would leave it without a name. */
-  #endsHere(): boolean {
-    return this.#next >= this.#begin && this.#chunk[this.#next - this.#begin] === 0;
+  #read(chunk: Uint8Array): number | undefined {
+    let found: number | undefined;
+    for (let at = 0; at < chunk.length; ) {
+      const state = this.#state;
+      if (state.at === "end") {
+        mustBeZeros(chunk.subarray(at));
+        break;
+      }
+      // No entry begins with a zero byte: it would have no name.
+      if (state.at === "header" && state.missing === BLOCK && this.#extensions.size === 0 && chunk[at] === 0) {
+        this.#state = { at: "end" };
+        found = at;
+        continue;
+      }
+      const part = chunk.subarray(at, at + state.missing);
+      at += part.length;
+      state.missing -= part.length;
+      if (state.at !== "content") this.#gathered.push(Buffer.from(part));
+      if (state.missing === 0) this.#complete(state);
+    }
+    return found;
   }
 
-  /** @param content where it begins. */
-  #entry({ name, linkname, type, size }: Header, content: number): void {
-    const at = `entry ${JSON.stringify(name.slice(0, 200))}`;
-    if (this.#end !== undefined || this.#endsHere())
-      throw this.#damaged(`${at} comes after the end of the archive. Make it again`);
-    if (size > 0 && NO_CONTENT.has(type ?? ""))
-      throw this.#damaged(`${at} is a ${type} with content, which extractors read differently. Make it again`);
-    this.#content = content;
-    this.#next = content + Math.ceil(size / BLOCK) * BLOCK;
-    this.check({ name, type: type ?? "file", linkname });
-  }
-
-  #mustBeZeros(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += ZEROS.length) {
-      const part = bytes.subarray(at, at + ZEROS.length);
-      if (!ZEROS.subarray(0, part.length).equals(part))
-        throw this.#damaged("has bytes after the end of the archive, which extractors read differently. Make it again");
+  #complete(state: Exclude<State, { at: "end" }>): void {
+    const bytes = Buffer.concat(this.#gathered.splice(0));
+    if (state.at === "header") this.#state = this.#header(readHeader(bytes));
+    else {
+      if (state.at === "extension")
+        this.#extensions.set(state.flag, readExtension(state.flag, bytes.subarray(0, state.size)));
+      this.#state = nextHeader();
     }
   }
 
-  #damaged(what: string): ImageError {
-    return new ImageError("IMAGE_LAYER", `${this.label}: ${what}`);
+  #header(header: RawHeader): State {
+    const { flag, size } = header;
+    if (EXTENSIONS.has(flag)) {
+      if (this.#extensions.has(flag)) throw new TarRefusal(`has two headers of type ${flag} before one entry`);
+      if (size === 0 || size > MAX_EXTENSION)
+        throw new TarRefusal(`has a header of type ${flag} with ${size} bytes, expected 1 to ${MAX_EXTENSION}`);
+      return { at: "extension", flag, size, missing: padded(size) };
+    }
+    this.#entry(header);
+    return size === 0 ? nextHeader() : { at: "content", missing: padded(size) };
   }
 
-  #throwIfFailed(): void {
-    if (this.#failed) throw this.#failed;
+  #entry({ flag, size, ...own }: RawHeader): void {
+    const said = this.#said();
+    const name = said.path ?? own.name;
+    const linkname = said.linkpath ?? own.linkname;
+    const at = `entry ${JSON.stringify(name.slice(0, 200))}`;
+    // Old archives have folders as files of such names.
+    const type = TYPES[flag] === "file" && name.endsWith("/") ? "directory" : (TYPES[flag] as string);
+    if (size > 0 && type !== "file")
+      throw new TarRefusal(`${at} is a ${type} with content, which extractors read differently`);
+    if (said.size !== undefined && said.size !== size)
+      throw new TarRefusal(
+        `${at}: its pax record says ${said.size} bytes and its header ${size}; extractors believe one or the other. ` +
+          "Files of more than 8 GiB belong into a folder or a dataset instead",
+      );
+    this.check({ name, type, linkname });
+  }
+
+  /** What stands before the entry; extractors disagree on what counts when two of them say the same. */
+  #said(): Extension {
+    const [pax, path, linkpath] = ["x", "L", "K"].map((flag) => this.#extensions.get(flag));
+    this.#extensions.clear();
+    if ((pax?.path !== undefined && path) || (pax?.linkpath !== undefined && linkpath))
+      throw new TarRefusal("has an entry with a name in a pax record and a long one of GNU");
+    return { ...pax, ...path, ...linkpath };
+  }
+
+  #refused(what: string): ImageError {
+    return new ImageError("IMAGE_LAYER", `${this.label}: ${what}`);
+  }
+}
+
+function mustBeZeros(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (!ZEROS.subarray(0, part.length).equals(part))
+      throw new TarRefusal("has bytes after the end of the archive, which extractors read differently");
   }
 }

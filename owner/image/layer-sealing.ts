@@ -93,7 +93,7 @@ class LayerSealing {
     let bytes = 0;
     for await (const chunk of layer.stream()) {
       options.signal?.throwIfAborted();
-      const entries = await this.#headers.write(chunk);
+      const entries = this.#headers.write(chunk);
       await this.#add(chunk.subarray(0, entries));
       if (entries !== undefined) {
         await this.#addSalt();
@@ -102,7 +102,7 @@ class LayerSealing {
       bytes += chunk.length;
       options.onBytes(bytes);
     }
-    if (!(await this.#headers.end())) await this.#addSalt();
+    if (!this.#headers.end()) await this.#addSalt();
     await this.#writing;
     this.#cipher.final();
     const [source = "", plain = ""] = await this.#plain.digests();

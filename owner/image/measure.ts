@@ -26,9 +26,8 @@ export async function digestSource(source: ImageSource, options: ReadOptions = {
   const digests: string[] = [];
   for (const [i, layer] of image.layers.entries()) {
     const headers = new LayerHeaders((entry) => guard.check(entry, layer.label), layer.label);
-    const each = async (chunk: Uint8Array) => void (await headers.write(chunk));
-    const digest = await digestLayer(layer, each, i, image.layers.length, options);
-    await headers.end();
+    const digest = await digestLayer(layer, (chunk) => headers.write(chunk), i, image.layers.length, options);
+    headers.end();
     mustBeClaimed(layer, digest);
     digests.push(digest);
   }
@@ -42,7 +41,7 @@ export async function digestSource(source: ImageSource, options: ReadOptions = {
 export async function claimedDigests(image: PlainImage, options: ReadOptions = {}): Promise<string[]> {
   const digests: string[] = [];
   for (const [i, layer] of image.layers.entries())
-    digests.push(layer.diffId ?? (await digestLayer(layer, async () => {}, i, image.layers.length, options)));
+    digests.push(layer.diffId ?? (await digestLayer(layer, () => {}, i, image.layers.length, options)));
   return digests;
 }
 
@@ -58,7 +57,7 @@ export function mustBeClaimed(layer: PlainLayer, digest: string): void {
 
 async function digestLayer(
   layer: PlainLayer,
-  each: (chunk: Uint8Array) => Promise<void>,
+  each: (chunk: Uint8Array) => void,
   index: number,
   layers: number,
   { signal, onBytes }: ReadOptions,
@@ -69,7 +68,7 @@ async function digestLayer(
     for await (const chunk of layer.stream()) {
       signal?.throwIfAborted();
       digests.update(chunk);
-      await each(chunk);
+      each(chunk);
       bytes += chunk.length;
       onBytes?.(index + 1, layers, bytes);
     }

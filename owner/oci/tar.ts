@@ -1,9 +1,10 @@
 /**
- * Deterministic tar (POSIX.1-2001: ustar, with a pax header where ustar cannot say it). Written here and not by a
+ * Deterministic tar (POSIX.1-2001: ustar, with a pax header where ustar cannot say a name, GNU's form where it cannot say a size). Written here and not by a
  * library, because these bytes are inside every image digest and so inside every identity: an update of a library must
  * not change them. Owner 0:0, time 0, modes as given; pinned in test/owner/oci/tar.test.ts.
  */
 import { concat, utf8 } from "../../protocol/bytes";
+import { BLOCK } from "./tar-header";
 
 export type TarEntry =
   | { readonly type: "directory"; readonly name: string }
@@ -17,7 +18,6 @@ export type TarEntry =
       readonly content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
     };
 
-const BLOCK = 512;
 const NAME_BYTES = 100;
 /** Eleven octal digits. */
 const MAX_SIZE = 8 ** 11 - 1;
@@ -64,14 +64,13 @@ function header(entry: TarEntry): Uint8Array {
   const records = [
     ...(fits(name) ? [] : [paxRecord("path", name)]),
     ...(fits(target) ? [] : [paxRecord("linkpath", target)]),
-    ...(size <= MAX_SIZE ? [] : [paxRecord("size", String(size))]),
   ];
   const main = block({
     // Readers take the pax record; what stands here is only for those that know no pax.
     name: fits(name) ? name : entry.type === "directory" ? "PaxEntry/" : "PaxEntry",
     target: fits(target) ? target : "PaxTarget",
     mode: entry.type === "symlink" ? 0o777 : entry.type === "directory" || entry.executable ? 0o755 : 0o644,
-    size: size <= MAX_SIZE ? size : 0,
+    size,
     flag: FLAG[entry.type],
   });
   if (records.length === 0) return main;
@@ -111,7 +110,8 @@ function block({ name, target, mode, size, flag }: Fields): Uint8Array {
   put(100, octal(mode, 7));
   put(108, octal(0, 7)); // uid
   put(116, octal(0, 7)); // gid
-  put(124, octal(size, 11));
+  if (size <= MAX_SIZE) put(124, octal(size, 11));
+  else out.set(base256(size), 124);
   put(136, octal(0, 11)); // time
   put(148, "        "); // the checksum counts its own field as spaces
   put(156, flag);
@@ -123,4 +123,12 @@ function block({ name, target, mode, size, flag }: Fields): Uint8Array {
   const sum = out.reduce((a, b) => a + b, 0);
   put(148, `${octal(sum, 6)}\0 `);
   return out;
+}
+
+/** GNU's form of a size beyond octal: there are readers that take none from a pax record. */
+function base256(size: number): Uint8Array {
+  const field = new Uint8Array(12);
+  new DataView(field.buffer).setBigUint64(4, BigInt(size));
+  field[0] = 0x80;
+  return field;
 }
