@@ -36,6 +36,8 @@ export {
   cosignPublicKey,
   type ImageSignature,
   type SignedImage,
+  signatureTag,
+  signedTexts,
   signImage,
 } from "./guest/image-signature";
 export { openSealedSecret, type SealedSecretArgs, sealingJwk, sealSecret } from "./guest/sealed-secret";

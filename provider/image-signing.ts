@@ -1,9 +1,17 @@
 /** Signatures of sealed images in the registry, where guests look for them (docs/deploying.md). */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { checkImageSignature, cosignPublicKey, signImage } from "../policy";
+import {
+  checkImageSignature,
+  cosignPublicKey,
+  type SignedImage,
+  signatureTag,
+  signedTexts,
+  signImage,
+} from "../policy";
+import { sha256hex } from "../protocol/crypto";
 import { parseRepository } from "../protocol/image-reference";
 import { blobPath } from "../protocol/oci";
 import { pushImage, RegistryError } from "../untrusted/registry";
@@ -11,8 +19,6 @@ import { type RegistryInput, withClient } from "./image-registry";
 import type { Context } from "./server/context";
 
 const MAKE = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
-/** Of a signed text, which has a few hundred. */
-const MAX_TEXT = 64 * 1024;
 
 /** For Check. @returns what is wrong with it; never the key. */
 export function signingKeyProblem(pem: string, registry: RegistryInput | undefined): string | undefined {
@@ -28,7 +34,7 @@ export function signingKeyProblem(pem: string, registry: RegistryInput | undefin
 /** Names the key, to tell whose signature there is: SHA-256 of its public half, 64 hex. */
 export function keyIdOf(pem: string): string {
   const half = createPublicKey(createPrivateKey(pem)).export({ format: "der", type: "spki" });
-  return createHash("sha256").update(half).digest("hex");
+  return sha256hex(half);
 }
 
 /** Puts a new signature beside the image, over one that is there. @param digest 64 hex. @throws RegistryError. */
@@ -53,42 +59,54 @@ export async function signPushed(context: Context, registry: RegistryInput, dige
 export function isSigned(context: Context, registry: RegistryInput, digest: string, pem: string): Promise<boolean> {
   const { repository } = registry;
   const at = parseRepository(repository);
+  const signed = image(repository, digest);
+  const key = cosignPublicKey(createPrivateKey(pem));
   return withClient(context, registry, async (client) => {
-    try {
-      const found = await client.manifest({ ...at, tag: `sha256-${digest}.sig` });
-      const layer = signedLayer(found.bytes);
-      const { body } = await client.blob(at, hex(layer.digest), 0);
-      const bytes: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        if (size > MAX_TEXT) return false;
-        bytes.push(chunk);
-      }
-      const signature = {
-        manifest: blobOf(found.bytes, found.mediaType),
-        layer: { ...layer, bytes: Buffer.concat(bytes) },
-      };
-      checkImageSignature(image(repository, digest), signature, cosignPublicKey(createPrivateKey(pem) as KeyObject));
-      return true;
-    } catch (error) {
-      // An unreadable registry says nothing about the signature; whatever else is wrong with it is no signature.
-      if (error instanceof RegistryError && error.code !== "NOT_FOUND") throw error;
-      return false;
+    const manifest = await unlessMissing(client.manifest({ ...at, tag: signatureTag(signed.manifestDigest) }));
+    if (!manifest) return false;
+    // Others may have signed it, too.
+    for (const name of signedTexts(manifest.bytes)) {
+      const bytes = await unlessMissing(client.document(at, hex(name)));
+      if (bytes && isOf(key, signed, manifest.bytes, { name, bytes })) return true;
     }
+    return false;
   });
 }
 
-const image = (repository: string, digest: string) => ({ repository, manifestDigest: `sha256:${digest}` });
-const hex = (digest: string): string => digest.replace(/^sha256:/, "");
-const blobOf = (bytes: Uint8Array, mediaType: string) => ({ bytes, mediaType, digest: "" });
-
-/** @throws Error when it has none. */
-function signedLayer(manifest: Uint8Array): { mediaType: string; digest: string } {
-  const { layers } = JSON.parse(Buffer.from(manifest).toString("utf8")) as {
-    layers?: { mediaType?: string; digest?: string }[];
-  };
-  const found = layers?.find(({ mediaType }) => mediaType?.includes("simplesigning"));
-  if (!/^sha256:[0-9a-f]{64}$/.test(found?.digest ?? "")) throw new Error("no signed layer");
-  return found as { mediaType: string; digest: string };
+/** Takes away what `signPushed` put there. Not there is fine. @param digest 64 hex. @throws RegistryError. */
+export function unsign(context: Context, registry: RegistryInput, digest: string): Promise<void> {
+  const at = parseRepository(registry.repository);
+  return withClient(context, registry, async (client) => {
+    const tag = signatureTag(`sha256:${digest}`);
+    const manifest = await unlessMissing(client.manifest({ ...at, tag }));
+    if (manifest) await client.deleteManifest(at, manifest.digest);
+  });
 }
+
+/** What is not there, or is not what its name says, is no signature; a registry that does not answer says nothing of it. */
+async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof RegistryError && (error.code === "NOT_FOUND" || error.code === "CONTENT")) return undefined;
+    throw error;
+  }
+}
+
+function isOf(
+  publicKeyPem: string,
+  signed: SignedImage,
+  manifest: Uint8Array,
+  text: { readonly name: string; readonly bytes: Uint8Array },
+): boolean {
+  const part = (digest: string, bytes: Uint8Array) => ({ mediaType: "", digest, bytes });
+  try {
+    checkImageSignature(signed, { manifest: part("", manifest), layer: part(text.name, text.bytes) }, publicKeyPem);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const image = (repository: string, digest: string): SignedImage => ({ repository, manifestDigest: `sha256:${digest}` });
+const hex = (digest: string): string => digest.replace(/^sha256:/, "");

@@ -51,7 +51,7 @@ export interface ImageRegistry {
   signingKey?: pulumi.Input<string>;
 }
 
-/** An image whose layers only attested guests can open. Sealed on this machine; every change replaces it. */
+/** An image whose layers only attested guests can open. Sealed on this machine; every change but the signing key's replaces it. */
 export class SealedImage extends pulumi.CustomResource {
   /** `sha256:<hex>` of the sealed manifest. */
   declare readonly digest: pulumi.Output<string>;

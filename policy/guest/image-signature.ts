@@ -74,7 +74,24 @@ export function signImage({ repository, manifestDigest }: SignedImage, key: KeyO
       }),
     ),
   );
-  return { tag: `${manifestDigest.replace(":", "-")}.sig`, manifest, config, layer };
+  return { tag: signatureTag(manifestDigest), manifest, config, layer };
+}
+
+/** Where guests look for an image's signatures. @param manifestDigest `sha256:<hex>`. */
+export const signatureTag = (manifestDigest: string): string => `${manifestDigest.replace(":", "-")}.sig`;
+
+/** Digests, `sha256:<hex>`, of the texts that a manifest holds signatures of: one for each signer. None when it is no manifest. */
+export function signedTexts(manifest: Uint8Array): string[] {
+  let layers: unknown;
+  try {
+    ({ layers } = JSON.parse(Buffer.from(manifest).toString("utf8")));
+  } catch {
+    return [];
+  }
+  const all: { mediaType?: unknown; digest?: unknown }[] = Array.isArray(layers) ? layers : [];
+  return all.flatMap((layer) =>
+    layer?.mediaType === PAYLOAD && typeof layer.digest === "string" && DIGEST.test(layer.digest) ? [layer.digest] : [],
+  );
 }
 
 /** PEM, for the resource that `imagePolicy` names. */

@@ -7,7 +7,7 @@ import { namespaceOf } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
 import { isPushed, push, type RegistryInput, referenceIn, registryProblem, unpush } from "../image-registry";
-import { isSigned, keyIdOf, signingKeyProblem, signPushed } from "../image-signing";
+import { isSigned, keyIdOf, signingKeyProblem, signPushed, unsign } from "../image-signing";
 import { missing, openSource, partsOf, pulledSource, sourceDigest, sourceProblem } from "../image-source";
 import { type KeysInput, keysField, openKeys } from "../keys";
 import { type AtRelyingParty, deleteAt, relyingPartyField } from "../relying-party";
@@ -183,7 +183,11 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     if (isImageKeyRetired(context, inputs.keys.pipelineUid, key)) return;
     if (!isLive(key)) await deleteAt(context, inputs, "the image's key", ({ kbs }) => kbs.deleteResource(key));
     if (isLive(reference)) return;
-    if (inputs.registry?.deleteManifest === true) await unpush(context, inputs.registry, outputs.digest);
+    if (inputs.registry?.deleteManifest === true) {
+      // First the signature: it is found by the image's digest, and a second try finds both.
+      if (outputs.signedBy) await unsign(context, inputs.registry, outputs.digest);
+      await unpush(context, inputs.registry, outputs.digest);
+    }
     await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
   },
 };

@@ -55,7 +55,7 @@ export class RegistryClient {
     this.#http.close();
   }
 
-  /** What a tag or digest names; tags are only for telling people the digest. @throws RegistryError. */
+  /** What a tag or digest names. Tags are believed for nothing: they tell people a digest, and where signatures are. @throws RegistryError. */
   async manifest({ host, repository, tag, digest }: ImageName): Promise<FoundManifest> {
     const name = digest === undefined ? (tag ?? "latest") : `sha256:${digest}`;
     const what = `${host}/${repository}${digest === undefined ? ":" : "@"}${name}`;
@@ -124,6 +124,14 @@ export class RegistryClient {
       what: `${at.host}/${at.repository}@sha256:${digest}: deletion`,
     });
     answer.resume();
+  }
+
+  /** A small blob, whole. @throws RegistryError; REFUSED when it is longer than `MAX_TEXT`. */
+  async document(at: Repository, digest: string): Promise<Buffer> {
+    const what = `${at.host}/${at.repository}: blob sha256:${digest}`;
+    const bytes = await retrying(what, this.signal, async () => readText((await this.blob(at, digest, 0)).body));
+    if (sha256hex(bytes) !== digest) throw new RegistryError("CONTENT", `${what}: the registry sent other bytes`);
+    return bytes;
   }
 
   /** The bytes of a blob from `from` on, as the registry sends them: whoever reads them checks the digest. */
