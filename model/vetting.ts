@@ -75,7 +75,7 @@ export const VETTING: readonly VettedFeature[] = [
     reason: "the runner enforces it inside the guest, so no host clock is involved",
     instead: '`timeout: "30m"`',
     available: true,
-    asks: { step: ["timeoutSeconds", "activeDeadlineSeconds", "deadline", "startingDeadlineSeconds"] },
+    asks: { step: ["timeoutSeconds", "activeDeadlineSeconds", "deadline"] },
   },
   {
     feature: "step cache",
@@ -203,9 +203,20 @@ export const VETTING: readonly VettedFeature[] = [
     verdict: "modified",
     reason: "whoever may start runs may multiply them, so each slot must be signed by the owner beforehand",
     instead:
-      '`schedules: { nightly: "30 3 * * *" }` (UTC), signed by `up`: a slot opens one run, not before its time; `sealflow schedules` shows and opens them',
+      '`schedules: { nightly: "30 3 * * *" }` (UTC), signed by `up`: a slot opens one run, not before its time and, with `late: "2h"`, not long after; `sealflow schedules` shows and opens them',
     available: true,
-    asks: { pipeline: ["schedule", "cron", "trigger", "triggers", "events", "webhook", "recurring"] },
+    asks: {
+      pipeline: [
+        "schedule",
+        "cron",
+        "trigger",
+        "triggers",
+        "events",
+        "webhook",
+        "recurring",
+        "startingDeadlineSeconds",
+      ],
+    },
   },
   {
     feature: "predefined components",
