@@ -329,9 +329,18 @@ function isAlive(pid) {
   if (Number.isNaN(pid)) return true; // being written or just removed: look again
   try {
     process.kill(pid, 0);
-    return true;
+    return !hasEnded(pid);
   } catch (error) {
     return error.code === "EPERM";
+  }
+}
+
+/** Its entry stays until somebody asks for it, which in containers process 1 often does not. */
+function hasEnded(pid) {
+  try {
+    return /\) [ZX] /.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
   }
 }
 

@@ -3,6 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmS
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
+import { isAlive } from "../../relying-party/dev/process";
 
 const NAME = "sealflow-attack-";
 /** Large and only read; an attack that changes one makes its own copy. */
@@ -33,16 +34,6 @@ function sweep(): void {
   for (const name of readdirSync(tmpdir()).filter((n) => n.startsWith(NAME))) {
     const pid = Number(/^(\d+)-/.exec(name.slice(NAME.length))?.[1]);
     if (Number.isInteger(pid) && !isAlive(pid)) rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // Another user's: not ours to remove.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { isAlive } from "../../relying-party/dev/process";
 import { packageRoot } from "./package-root";
 import { ENGINE_VERSION } from "./versions";
 
@@ -91,14 +92,5 @@ function holder(file: string): number | undefined {
     return Number.isNaN(pid) ? undefined : pid;
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { blobPath, LAYOUT_FILE, LAYOUT_VERSION } from "../../protocol/oci";
+import { isAlive } from "../process";
 import { RegistryError } from "./errors";
 
 export class BlobFolder {
@@ -71,15 +72,6 @@ export class BlobFolder {
 
 /** Partial files that this process writes. */
 const inUse = new Set<string>();
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
 
 /** One blob being written. */
 export class PartialBlob {

@@ -113,12 +113,17 @@ export function startProgram(start: ProgramStart): ChildProcess {
   return child;
 }
 
-/** One by one: an overlay takes no two layers of which one contains the other. */
+/**
+ * One by one: an overlay takes no two layers of which one contains the other. An absolute link of the host in an entry's
+ * place would lead out of the new root, so it goes first; folders come before what is in them.
+ */
 const laidOver = (files: string, root: string): string[] => [
   `cd ${quoted(files)}`,
-  `find . -type d | while read -r d; do mkdir -p ${quoted(root)}/"$d"; done`,
-  `find . -type l | while read -r l; do cp -P "$l" ${quoted(root)}/"$l"; done`,
-  `find . -type f | while read -r f; do [ -e ${quoted(root)}/"$f" ] || : >${quoted(root)}/"$f"; mount --bind "$f" ${quoted(root)}/"$f"; done`,
+  `root=${quoted(root)}`,
+  'inside() { case "$(readlink "$root/$1")" in /*) rm "$root/$1" ;; esac; }',
+  'find . -type d | while read -r d; do inside "$d"; mkdir -p "$root/$d"; done',
+  'find . -type l | while read -r l; do rm -rf "$root/$l"; ln -s "$(readlink "$l")" "$root/$l"; done',
+  'find . -type f | while read -r f; do inside "$f"; [ -e "$root/$f" ] || : >"$root/$f"; mount --bind "$f" "$root/$f"; done',
   "cd /",
 ];
 
