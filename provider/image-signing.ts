@@ -65,7 +65,7 @@ export function isSigned(context: Context, registry: RegistryInput, digest: stri
     const manifest = await unlessMissing(client.manifest({ ...at, tag: signatureTag(signed.manifestDigest) }));
     if (!manifest) return false;
     // Others may have signed it, too.
-    for (const name of signedTexts(manifest.bytes)) {
+    for (const name of new Set(signedTexts(manifest.bytes))) {
       const bytes = await unlessMissing(client.document(at, hex(name)));
       if (bytes && isOf(key, signed, manifest.bytes, { name, bytes })) return true;
     }

@@ -112,15 +112,27 @@ export function checkImageSignature(
 ): void {
   type Manifest = { layers?: { mediaType?: string; digest?: string; annotations?: Record<string, string> }[] };
   const { layers = [] } = JSON.parse(Buffer.from(manifest.bytes).toString("utf8")) as Manifest;
-  const found = layers.find(({ mediaType, digest }) => mediaType === PAYLOAD && digest === layer.digest);
-  const signature = found?.annotations?.[ANNOTATION];
-  if (signature === undefined || blob(PAYLOAD, layer.bytes).digest !== layer.digest) throw refuse("no signed layer");
-  if (!verify("sha256", layer.bytes, createPublicKey(publicKeyPem), fromBase64(signature))) {
+  // Several signers of one text are several layers of one digest.
+  const signatures = layers
+    .filter(({ mediaType, digest }) => mediaType === PAYLOAD && digest === layer.digest)
+    .flatMap(({ annotations }) => annotations?.[ANNOTATION] ?? []);
+  if (signatures.length === 0 || blob(PAYLOAD, layer.bytes).digest !== layer.digest) throw refuse("no signed layer");
+  const key = createPublicKey(publicKeyPem);
+  if (!signatures.some((signature) => isOf(key, layer.bytes, signature))) {
     throw refuse("the signature is not of this key");
   }
   const { critical } = JSON.parse(Buffer.from(layer.bytes).toString("utf8"));
   if (critical.identity["docker-reference"] !== image.repository) throw refuse("another repository is signed");
   if (critical.image["docker-manifest-digest"] !== image.manifestDigest) throw refuse("another image is signed");
+}
+
+/** Another signer's may be no Base64 at all. */
+function isOf(key: KeyObject, signed: Uint8Array, signature: string): boolean {
+  try {
+    return verify("sha256", signed, key, fromBase64(signature));
+  } catch {
+    return false;
+  }
 }
 
 const blob = (mediaType: string, bytes: Uint8Array): Blob => ({

@@ -1,6 +1,7 @@
 export {
   CNPG_NAMESPACE,
   clusterAccess,
+  DATABASE_SECRETS,
   type DatabaseAccess,
   type DatabaseArgs,
   databaseName,

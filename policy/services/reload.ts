@@ -23,6 +23,7 @@ while kill -0 "$child" 2>/dev/null; do
   [ "$now" = "$seen" ] && continue
   name=$(printf %s "$HOSTNAME" | cksum)
   pause $((\${name%% *} % spread))
+  kill -0 "$child" 2>/dev/null || break
   echo "$file has changed: starting anew" >&2
   kill -TERM "$child" 2>/dev/null; wait "$child"
   start "$@"

@@ -58,18 +58,29 @@ export function issuedCertificate(args: IssuedCertificateArgs): object {
   };
 }
 
-const MARKS = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+/** Every object of a PEM text, RFC 7468, whatever it is called. */
+const MARKS = /-----BEGIN ([^-\n]+)-----[^-]*-----END \1-----/g;
 
 /**
  * Whether guests can pin it: exactly one root. They take one certificate, and OpenSSL ends a chain at a root only.
  * @returns problems
  */
 export function pinnedCaProblems(pem: string, now: Date): string[] {
-  const found = pem.match(MARKS) ?? [];
-  if (found.length !== 1) return [`caPem: ${found.length} certificates in PEM, expected one: the root of the issuer`];
+  const found = [...pem.matchAll(MARKS)].map(([, name]) => name as string);
+  // It becomes public: a key beside the certificate would, too.
+  if (found.some((name) => name.includes("PRIVATE KEY")))
+    return [
+      "caPem: holds a private key, and is public. Give the certificate alone, and take the key for known to others",
+    ];
+  const certificates = found.filter((name) => name === "CERTIFICATE").length;
+  if (certificates !== 1 || found.length !== 1 || pem.replace(MARKS, "").trim() !== "") {
+    const other = [...new Set(found.filter((name) => name !== "CERTIFICATE"))].map((name) => `, ${name}`).join("");
+    const text = pem.replace(MARKS, "").trim() === "" ? "" : ", other text";
+    return [`caPem: ${certificates} certificates in PEM${other}${text}; expected one alone: the root of the issuer`];
+  }
   let certificate: X509Certificate;
   try {
-    certificate = new X509Certificate(found[0]);
+    certificate = new X509Certificate(pem.trim());
   } catch {
     return ["caPem: no certificate that can be read. Give the root of the issuer, PEM"];
   }

@@ -12,9 +12,11 @@ import { removeChain, run, startServices, up } from "../support/chain";
 import { ok, sealflow } from "../support/cli";
 import { type RegistryServer, registryMissing, startRegistry } from "../support/docker-registry";
 import { createProject, type Project } from "../support/project";
+import { type RegistryFront, startRegistryFront } from "../support/registry-front";
 
 jest.setTimeout(600_000);
 const missing = registryMissing();
+type Json = Record<string, unknown>;
 const PLANTED = "planted-code-in-registry-4d70";
 
 const program = (host: string, base: string) => `
@@ -38,12 +40,14 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
 
 (missing ? describe.skip : describe)(`images in a registry${missing ? ` (skipped: ${missing})` : ""}`, () => {
   let server: RegistryServer;
+  let front: RegistryFront;
   let project: Project;
   let base: string;
   beforeAll(async () => {
     server = await startRegistry();
+    front = await startRegistryFront(server.host);
     base = await pushBase(server.host);
-    project = createProject(program(server.host, base));
+    project = createProject(program(front.host, base));
     project.write("data/mails.jsonl", '{"a":1}\n');
     project.write("steps/one/main.js", MAIN);
     await startServices(project);
@@ -51,6 +55,7 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
   });
   afterAll(async () => {
     await removeChain(project);
+    await front.stop();
     await server.stop();
   });
 
@@ -60,7 +65,7 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
   };
 
   it("a step runs from the registry on a node that has no copy, with the base that was pulled by digest", async () => {
-    expect(await pushed()).toMatch(new RegExp(`^${server.host}/team/reg@sha256:[0-9a-f]{64}$`));
+    expect(await pushed()).toMatch(new RegExp(`^${front.host}/team/reg@sha256:[0-9a-f]{64}$`));
     rmSync(join(project.home, "images"), { recursive: true });
     const { run: id, state } = await run(project);
     expect(state).toBe("succeeded");
@@ -94,14 +99,14 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
     /** As a guest would: by the tag that it computes from what it pulls. */
     async function guestTakes(publicKey: KeyObject): Promise<boolean> {
       const digest = (await pushed()).split("sha256:")[1] as string;
-      const at = { host: server.host, repository: "team/reg" };
+      const at = { host: front.host, repository: "team/reg" };
       const client = new RegistryClient({ credentials: async () => undefined });
       try {
         const manifest = await client.manifest({ ...at, tag: `sha256-${digest}.sig` });
         const [layer] = JSON.parse(manifest.bytes.toString()).layers;
         const { body } = await client.blob(at, layer.digest.slice(7), 0);
         const bytes = Buffer.concat(await body.toArray());
-        const image = { repository: `${server.host}/team/reg`, manifestDigest: `sha256:${digest}` };
+        const image = { repository: `${front.host}/team/reg`, manifestDigest: `sha256:${digest}` };
         const signature = { manifest: { ...manifest, digest: "" }, layer: { ...layer, bytes } };
         checkImageSignature(image, signature, cosignPublicKey(publicKey));
         return true;
@@ -136,6 +141,54 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
       await up(project);
       expect(await pushed()).toBe(before);
       expect(readdirSync(tags())).toHaveLength(1);
+    });
+
+    /** As the state says. */
+    const signedBy = async () => {
+      const { stdout } = await ok(project, ["pulumi", "--", "stack", "export", "--stack", "local"]);
+      const { resources } = JSON.parse(stdout).deployment as { resources: { type: string; outputs: Json }[] };
+      return resources.find(({ type }) => type.endsWith("SealedImage"))?.outputs.signedBy;
+    };
+
+    it.each(["manifests", "blobs"])(
+      "a registry that gives no %s is an outage, not a signature that is gone",
+      async (part) => {
+        const signedBy = async () => {
+          const { stdout } = await ok(project, ["pulumi", "--", "stack", "export", "--stack", "local"]);
+          const { resources } = JSON.parse(stdout).deployment as { resources: { type: string; outputs: Json }[] };
+          return resources.find(({ type }) => type.endsWith("SealedImage"))?.outputs.signedBy;
+        };
+        const before = await signedBy();
+        expect(before).toMatch(/^[0-9a-f]{64}$/);
+        // Of the signature: the image's own manifest is asked for by digest.
+        const end = front.refuse(part === "manifests" ? /^GET .*\/manifests\/sha256-/ : /^GET .*\/blobs\//);
+        const { code, stdout, stderr } = await sealflow(project, [
+          "pulumi",
+          "--",
+          "refresh",
+          "--yes",
+          "--stack",
+          "local",
+        ]);
+        end();
+        expect(code).not.toBe(0);
+        expect(stdout + stderr).toMatch(/503/);
+        expect(await signedBy()).toBe(before);
+      },
+    );
+
+    it("another signer's signature beside ours hides nothing", async () => {
+      const tag = `sha256-${(await pushed()).split("sha256:")[1]}.sig`;
+      const url = `http://${server.host}/v2/team/reg/manifests/${tag}`;
+      const ours = (await (await fetch(url, { headers: { accept: MEDIA.manifest } })).json()) as { layers: Json[] };
+      const [layer] = ours.layers as [Json];
+      const theirs = { ...layer, annotations: { "dev.cosignproject.cosign/signature": "not even Base64" } };
+      const body = JSON.stringify({ ...ours, layers: [theirs, layer] });
+      const put = await fetch(url, { method: "PUT", headers: { "content-type": MEDIA.manifest }, body });
+      expect(put.status).toBe(201);
+      const before = await signedBy();
+      await ok(project, ["pulumi", "--", "refresh", "--yes", "--stack", "local"]);
+      expect(await signedBy()).toBe(before);
     });
 
     it("another key signs anew, without a new image", async () => {
@@ -179,12 +232,16 @@ fs.writeFileSync("/sealflow/out/out", JSON.stringify({ base: fs.readFileSync("/b
     expect(stdout + stderr).toContain("CONTENT");
   });
 
-  it("destroy deletes the manifest where the program says so", async () => {
+  it("destroy deletes the manifest and its signature where the program says so", async () => {
     const digest = (await pushed()).split("sha256:")[1] as string;
+    const url = `http://${server.host}/v2/team/reg/manifests/sha256-${digest}.sig`;
+    const signature = () => fetch(url, { headers: { accept: MEDIA.manifest } });
+    expect((await signature()).status).toBe(200);
     await ok(project, ["pulumi", "--", "destroy", "--yes", "--stack", "local"]);
     const client = new RegistryClient({ credentials: async () => undefined });
     expect(await client.hasManifest({ host: server.host, repository: "team/reg" }, digest)).toBe(false);
     client.close();
+    expect((await signature()).status).toBe(404);
   });
 
   it("a tag is refused, and the command tells what it names", async () => {
