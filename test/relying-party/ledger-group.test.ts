@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { sql } from "kysely";
 import { type Database, openSqlite, type Tx } from "../../relying-party/ledger/database/open";
+import { LedgerError } from "../../relying-party/ledger/errors";
 
 let dir: string;
 let db: Database;
@@ -90,4 +91,19 @@ it("a transaction that the database gave up answers none of them", async () => {
   expect(names()).toEqual([]);
   await db.write((tx) => add(tx, "later"));
   expect(names()).toEqual(["later"]);
+});
+
+it("a refusal goes to the caller it is for, also when it cannot be undone alone", async () => {
+  const [first, refused, last] = await meeting(
+    async (tx) => {
+      await sql`rollback`.execute(tx);
+      throw new LedgerError("RUN_CLOSED", "this run is closed");
+    },
+    (tx) => add(tx, "b"),
+  );
+  expect(refused).toMatchObject({ reason: { code: "RUN_CLOSED" } });
+  for (const end of [first, last]) {
+    expect(end).toMatchObject({ status: "rejected", reason: { message: expect.stringMatching(/savepoint/) } });
+  }
+  expect(names()).toEqual([]);
 });

@@ -44,6 +44,17 @@ if (missing) console.log(`skipped: PostgreSQL over TLS: ${missing}`);
     await expect(openPostgres({ url: elsewhere, ca: () => ca.certPem })).rejects.toThrow(/altnames|certificate/i);
   });
 
+  it.each(["sslmode=disable", "sslmode=no-verify", "a=b&ssl=0", "sslrootcert=/other.crt", "%73slmode=disable"])(
+    "a URL with %s beside a CA is refused before anything is sent, and is not quoted",
+    async (more) => {
+      const opened = openPostgres({ url: `${url}?${more}`, ca: () => ca.certPem });
+      await expect(opened).rejects.toMatchObject({
+        code: "CORRUPT",
+        message: expect.stringMatching(/^the database's URL names ssl\w* beside a CA; remove it from the URL$/),
+      });
+    },
+  );
+
   it("a renewed CA is believed from the next connection on, without a new start", async () => {
     let current = ca.certPem;
     const database = await openPostgres({ url, ca: () => current });

@@ -1,5 +1,5 @@
 /** Where the ledger's credentials for object stores come from. The issuers are hand-made; moto's STS: ledger-s3.slow.test.ts. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LedgerError } from "../../relying-party/ledger/errors";
@@ -103,6 +103,12 @@ describe("a shared credentials file", () => {
     const path = file("credentials", profile("other", KEY));
     const empty = await refusal(s3({ AWS_SHARED_CREDENTIALS_FILE: path }));
     expect(empty.message).toMatch(/credentials \(no aws_access_key_id and aws_secret_access_key in \[default\]\)/);
+  });
+
+  it("that is there and cannot be read is told, named or not: it may be the one that is meant", async () => {
+    mkdirSync(join(dir, ".aws", "credentials"), { recursive: true });
+    const error = await refusal(s3({}));
+    expect(error).toMatchObject({ code: "STORE_REFUSED", message: expect.stringMatching(/credentials: EISDIR/) });
   });
 });
 

@@ -3,6 +3,7 @@
  * the disk is waited for once, and each is undone alone when it fails. None is answered before all are on the disk.
  */
 import { type Kysely, sql } from "kysely";
+import { LedgerError } from "../errors";
 import type { Database, Tx } from "./open";
 import type { Tables } from "./tables";
 
@@ -56,7 +57,7 @@ async function alone(tx: Tx, { work, resolve }: Waiting): Promise<() => void> {
   return () => resolve(value as never);
 }
 
-/** @throws what went wrong when it cannot be undone alone: the transaction itself is lost. */
+/** @throws why the transaction itself is lost, when this one cannot be undone alone. */
 async function undoable(tx: Tx, one: Waiting): Promise<() => void> {
   await sql`savepoint one`.execute(tx);
   try {
@@ -67,8 +68,10 @@ async function undoable(tx: Tx, one: Waiting): Promise<() => void> {
     try {
       await sql`rollback to savepoint one`.execute(tx);
       await sql`release savepoint one`.execute(tx);
-    } catch {
-      throw error;
+    } catch (lost) {
+      // A refusal is one caller's own; whatever else the database could not do is why all of it is gone.
+      one.reject(error);
+      throw error instanceof LedgerError ? lost : error;
     }
     return () => one.reject(error);
   }

@@ -31,15 +31,19 @@ export interface PostgresOptions {
   readonly url: string;
   /**
    * CA of the server, PEM, asked at every connection since its owner renews it. Then the connection is TLS, for the name
-   * in the URL. Default: as the URL says.
+   * in the URL, which may say nothing else of TLS. Default: as the URL says.
    */
   readonly ca?: () => string;
   /** Unexpected loss of idle connections; nothing to do about, the next use connects again. */
   readonly log?: (line: string) => void;
 }
 
-/** @throws LedgerError BUSY when the server cannot be reached, CORRUPT when its schema is not this version's. */
+/**
+ * @throws LedgerError BUSY when the server cannot be reached, CORRUPT when its schema is not this version's or when the
+ * URL says something of TLS beside a CA.
+ */
 export async function openPostgres({ url, ca, log = () => {} }: PostgresOptions): Promise<Database> {
+  if (ca) refuseTlsIn(url);
   // Loaded here: ledgers on SQLite need no client.
   const pg = await import("pg");
   const made: Pool[] = [];
@@ -89,6 +93,14 @@ async function scrub(db: Kysely<Tables>): Promise<void> {
       await sleep(50);
     }
   }
+}
+
+/** The client takes what its URL says of TLS before everything else, `sslmode=disable` too. */
+function refuseTlsIn(url: string): void {
+  const [, query = ""] = url.split("?", 2);
+  const named = [...new URLSearchParams(query).keys()].filter((name) => /^(ssl|uselibpqcompat)/i.test(name));
+  if (named.length === 0) return;
+  throw new LedgerError("CORRUPT", `the database's URL names ${named.join(", ")} beside a CA; remove it from the URL`);
 }
 
 /** The client copies the field whenever it connects, not before. */

@@ -2,7 +2,7 @@
  * Static keys of a profile in a shared credentials file (AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE). Profiles that lead
  * elsewhere (credential_process, source_profile, SSO) are for people's machines and are not followed.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LedgerError } from "../../errors";
 import type { Looked } from "../issuer";
@@ -20,8 +20,9 @@ export function fromSharedFile(env: Env, home: string): Looked<S3Credentials> {
     if (named ?? env.AWS_PROFILE) throw new LedgerError("STORE_REFUSED", `object store: ${nothing}`);
     return { nothing };
   };
-  if (!existsSync(file)) return lacks(`${file} (not there)`);
-  const values = profileOf(readFileSync(file, "utf8"), profile);
+  const text = textOf(file);
+  if (text === undefined) return lacks(`${file} (not there)`);
+  const values = profileOf(text, profile);
   const { aws_access_key_id: accessKeyId, aws_secret_access_key: secretAccessKey, aws_session_token: token } = values;
   if (accessKeyId && secretAccessKey) {
     return {
@@ -30,6 +31,17 @@ export function fromSharedFile(env: Env, home: string): Looked<S3Credentials> {
     };
   }
   return lacks(`${file} (no aws_access_key_id and aws_secret_access_key in [${profile}])`);
+}
+
+/** undefined when there is none. @throws LedgerError for one that is there and cannot be read: it may be the one that is meant. */
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const { code = "unreadable" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new LedgerError("STORE_REFUSED", `object store: ${file}: ${code}`);
+  }
 }
 
 function profileOf(text: string, profile: string): Readonly<Record<string, string>> {
