@@ -114,19 +114,13 @@ export function layoutLayer(source: LayerSource): PlainLayer {
 }
 
 const PLAIN: ReadonlySet<string> = new Set([MEDIA.layer, MEDIA.dockerLayer]);
+const GZIPPED: ReadonlySet<string> = new Set([MEDIA.layerGzip, MEDIA.dockerLayerGzip]);
 
 function uncompressed(layout: Layout, descriptor: Descriptor, label: string): PlainLayer["stream"] {
   const { mediaType } = descriptor;
-  switch (mediaType) {
-    case MEDIA.layer:
-    case MEDIA.dockerLayer:
-      return () => layout.unchecked(descriptor, true);
-    case MEDIA.layerGzip:
-    case MEDIA.dockerLayerGzip:
-      return () => gunzip(layout.blob(descriptor), label);
-    default:
-      throw new OciError("OCI_UNSUPPORTED", `${label}: ${refusal(mediaType)}`);
-  }
+  if (PLAIN.has(mediaType)) return () => layout.unchecked(descriptor, true);
+  if (GZIPPED.has(mediaType)) return () => gunzip(layout.blob(descriptor), label);
+  throw new OciError("OCI_UNSUPPORTED", `${label}: ${refusal(mediaType)}`);
 }
 
 function refusal(mediaType: string): string {
