@@ -1,6 +1,6 @@
 /** The simulated node of a real cluster: what somebody with the API server's power can make of a step's Job. */
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesJob } from "../../policy";
@@ -53,7 +53,7 @@ interface Ended {
       name: NODE_NAME,
       home: d.home,
       connection: d.connection,
-      programs: { "host:node": { bin: dirname(process.execPath) } },
+      programs: { "host:node": { bin: dirname(process.execPath) }, "host:files": { files: join(d.home, "files") } },
       tls: nodeTlsOf(cluster),
       onError: (message) => errors.push(message),
     });
@@ -113,6 +113,26 @@ interface Ended {
     await sleep(2500);
     await apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "late" }, data: { word: "go" } });
     await kubectl("wait", "--for=delete", "pod/waits", "--timeout=25s");
+  }, 60_000);
+
+  it("lays a program's files over the host's, and none of them gets into the host's own through its links", async () => {
+    const [link, target] = [join(d.home, "link"), join(d.home, "target")];
+    mkdirSync(target);
+    symlinkSync(target, link);
+    const folder = join(d.home, "files", link);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "marker"), "of the image");
+    const container = {
+      name: "main",
+      image: "host:files",
+      command: ["sh", "-c", `cat ${link}/marker`],
+    };
+    const spec = { nodeName: NODE_NAME, restartPolicy: "Never", containers: [container] };
+    await apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "laid" }, spec });
+    await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/laid", "--timeout=25s");
+    expect(await kubectl("logs", "laid")).toContain("of the image");
+    expect(readdirSync(target)).toEqual([]);
+    expect(readFileSync(join(folder, "marker"), "utf8")).toBe("of the image");
   }, 60_000);
 
   it("commits a step whose Job was applied with kubectl, and shows its log", async () => {

@@ -26,10 +26,16 @@ const reason = cannotRunGuests();
   const nodeOf = (mode?: "namespaces" | "process") =>
     createNode({ home: d.home, connection: d.connection, ...(mode ? { mode } : {}) });
   const guests = () => readdirSync(join(d.home, "guests"));
+  /** Runners of this suite's node: others of this machine come and go. */
   const running = (): number =>
     readdirSync("/proc").filter((pid) => {
       try {
-        return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("sealflow/runner.js");
+        const says = (what: string, text: string) => readFileSync(`/proc/${pid}/${what}`, "utf8").includes(text);
+        return (
+          /^\d+$/.test(pid) &&
+          says("cmdline", "sealflow/runner.js") &&
+          (says("cmdline", d.home) || says("mountinfo", d.home))
+        );
       } catch {
         return false;
       }
