@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { databaseSecrets, TRUSTEE_PORT, trusteeService } from "../../policy/services";
+import { DATABASE_SECRETS, databaseSecrets, TRUSTEE_PORT, trusteeService } from "../../policy/services";
 import { KbsAdminKey } from "../../resources/kbs-admin-key";
 import { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
@@ -10,7 +10,10 @@ import { type PlacementArgs, placementProblems, ServiceMode } from "./placement"
 import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
 
 export interface TrusteeArgs extends PlacementArgs {
-  /** Names and addresses by which guests reach it; the first is in every step's identity. */
+  /**
+   * Names and addresses by which guests reach it; the first is in every step's identity. cert-manager is asked for
+   * exactly these; a certificate of this program also has `trustee.<namespace>.svc`.
+   */
   hosts: string[];
   /** Names of the ledger, for the certificate that both have. @default none */
   ledgerHosts?: string[];
@@ -119,7 +122,6 @@ export class Trustee extends pulumi.ComponentResource {
 
 function databaseSecret(scope: ServiceScope, namespace: string, url: pulumi.Input<string>): k8s.core.v1.Secret {
   const parts = pulumi.secret(url).apply(databaseSecrets);
-  const keys = ["POSTGRES_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"] as const;
-  const data = Object.fromEntries(keys.map((key) => [key, parts.apply((known) => known[key])]));
+  const data = Object.fromEntries(DATABASE_SECRETS.map((key) => [key, parts.apply((known) => known[key])]));
   return serviceSecret(scope, "database", { name: "trustee-database", namespace }, data);
 }

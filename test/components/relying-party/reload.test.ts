@@ -14,7 +14,7 @@ const say = (line) => fs.appendFileSync(log, line + "\\n");
 say("serves " + fs.readFileSync(certificate, "utf8"));
 process.on("SIGTERM", () => { say("ends in order"); process.exit(7); });
 if (fs.readFileSync(certificate, "utf8") === "broken") process.exit(3);
-setInterval(() => {}, 1000);
+setInterval(() => fs.existsSync(log + ".crash") && process.exit(3), 50);
 `;
 
 let dir: string;
@@ -30,11 +30,12 @@ afterEach(() => {
 
 const at = (name: string) => path.join(dir, name);
 const said = () => readFileSync(at("log"), "utf8").trim().split("\n");
-function start(certificate: string): Promise<number | null> {
+function start(certificate: string, spread = 1): Promise<number | null> {
   writeFileSync(at("tls.crt"), certificate);
   writeFileSync(at("log"), "");
   const broker = [process.execPath, "-e", BROKER, at("tls.crt"), at("log")];
-  const [command = "", ...args] = reloading(at("tls.crt"), broker, { look: 1, spread: 1 });
+  const [command = "", ...args] = reloading(at("tls.crt"), broker, { look: 1, spread });
+  // Of a spread of 5 seconds, it waits for 4.
   const env = { PATH: process.env.PATH, HOSTNAME: "trustee-5d9c-x7k2q" };
   const started = spawn(command, args, { env, stdio: "ignore", detached: true });
   child = started;
@@ -64,6 +65,16 @@ it("the end of the pod reaches the broker, whose exit code is the container's", 
 it("a broker that ends by itself ends the container, so that the kubelet sees it", async () => {
   expect(await start("broken")).toBe(3);
 });
+
+it("also one that ends while a renewal waits for its turn", async () => {
+  const ended = start("first", 5);
+  await until(() => said().includes("serves first"));
+  writeFileSync(at("tls.crt"), "second");
+  await sleep(2000);
+  writeFileSync(at("log.crash"), "");
+  expect(await ended).toBe(3);
+  expect(said()).toEqual(["serves first"]);
+}, 20_000);
 
 it("a certificate that is away for a moment ends nothing", async () => {
   void start("first");

@@ -291,6 +291,9 @@ describe("a certificate of cert-manager", () => {
     ["a leaf, which the next renewal replaces", () => leafPem, /is no CA/],
     ["two roots, of which guests would take one", () => ca.certPem + ca.certPem, /2 certificates in PEM/],
     ["no certificate", () => "kbs.example", /0 certificates in PEM/],
+    ["its key beside it, which would become public", () => ca.keyPem + ca.certPem, /private key, and is public/],
+    ["a certificate of OpenSSL's own form", () => ca.certPem.replaceAll("CERT", "TRUSTED CERT"), /TRUSTED CERTIFICATE/],
+    ["another text beside it", () => `subject=CN = ours\n${ca.certPem}`, /other text; expected one alone/],
     ["a damaged one", () => ca.certPem.replace(/[A-Za-z0-9]{40}/, "A".repeat(40)), /caPem/],
   ])("%s is refused as the CA to pin", (_title, pem, message) => {
     const { certManager } = certificate();
