@@ -1,11 +1,22 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { startTime } from "../../relying-party/dev/process";
 import { clusterMissing, startCluster } from "../../tools/cluster";
 import { ensureBinaries } from "../../tools/cluster/binaries";
+import { endNode } from "../../tools/cluster/node";
 import { kubernetesProviderEnvironment } from "../../tools/kubernetes-provider";
 import { cannotRunGuests } from "../guest/support/runner-layer";
 import { ok, sealflow } from "../support/cli";
@@ -22,7 +33,8 @@ function processesOf(dir: string): string[] {
   return readdirSync("/proc").flatMap((pid) => {
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-      return /^\d+$/.test(pid) && line.includes(dir) ? [line.slice(0, 100)] : [];
+      const works = line.includes(dir) || readlinkSync(`/proc/${pid}/cwd`).startsWith(dir);
+      return /^\d+$/.test(pid) && works ? [line.slice(0, 200)] : [];
     } catch {
       return [];
     }
@@ -89,6 +101,14 @@ if (missingForPeople) console.log(`skipped: npm run cluster -- up --node: ${miss
     expect(existsSync(join(project.home, "cluster"))).toBe(false);
   });
 
+  it("says so, too, of a relying party that has ended, and starts nothing", async () => {
+    await ok(project, ["dev", "--detach"]);
+    await ok(project, ["dev", "--stop"]);
+    const { status, stderr } = command(project.dir, "up", "--node");
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/no relying party.*npx sealflow dev --detach/)]);
+    expect(existsSync(join(project.home, "cluster"))).toBe(false);
+  }, 60_000);
+
   it("lets a person deploy a pipeline and run it through Argo, and leaves nothing behind", async () => {
     await ok(project, ["dev", "--detach"]);
     const up = command(project.dir, "up", "--node");
@@ -108,15 +128,38 @@ if (missingForPeople) console.log(`skipped: npm run cluster -- up --node: ${miss
     const first = state().node.pid;
     process.kill(first, "SIGKILL");
     await until(() => /has ended/.test(command(project.dir, "status").stdout));
+
+    // One that cannot start ends the command, and nothing of it stays.
+    const own = join(project.home, "cluster/node.kubeconfig");
+    const whole = readFileSync(own, "utf8");
+    writeFileSync(own, "clusters: [");
+    const started = Date.now();
+    const damaged = command(project.dir, "up", "--node");
+    expect([damaged.status, damaged.stderr]).toEqual([1, expect.stringMatching(/the node ended with code 1/)]);
+    expect(Date.now() - started).toBeLessThan(20_000);
+    expect(processesOf(join(project.home, "cluster")).filter((line) => line.includes("untrusted/node"))).toEqual([]);
+    writeFileSync(own, whole);
+
     expect(command(project.dir, "up", "--node").stdout).toMatch(/node: runs/);
     const { pid, node } = state();
     expect(node.pid).not.toBe(first);
 
     expect(command(project.dir, "down").stderr).toMatch(/nothing of it is left/);
     expect(existsSync(join(project.home, "cluster"))).toBe(false);
-    for (const left of [pid, node.pid]) expect(existsSync(`/proc/${left}`)).toBe(false);
+    for (const left of [pid, node.pid]) expect(startTime(left)).toBeUndefined();
     expect(processesOf(join(project.home, "cluster"))).toEqual([]);
   }, 300_000);
+});
+
+describe("a node that does not end", () => {
+  it("is ended after its grace, so that the cluster can be", async () => {
+    const program = "process.on('SIGTERM', () => undefined); setInterval(() => undefined, 1000); console.log()";
+    const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    const pid = child.pid as number;
+    await endNode({ pid, started: startTime(pid) }, 300);
+    expect(startTime(pid)).toBeUndefined();
+  }, 60_000);
 });
 
 suite("clusters", () => {

@@ -63,7 +63,7 @@ async function build(argo: boolean): Promise<number> {
 }
 
 async function up(argo: boolean, node: boolean): Promise<number> {
-  const why = node ? nodeMissing(project) : undefined;
+  const why = node ? await nodeMissing(project) : undefined;
   if (why !== undefined) {
     say(`cluster: ${why}`);
     return 1;
