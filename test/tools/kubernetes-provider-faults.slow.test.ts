@@ -3,6 +3,7 @@
  * version 4.34 of the real one behaves, as far as stacks rely on it.
  */
 import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Cluster, clusterMissing, startCluster } from "../../tools/cluster";
@@ -213,6 +214,47 @@ suite("the Kubernetes provider for tests", () => {
     await kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}');
     expect((await again).code).toBe(0);
     expect((await project.state()).held).toBeUndefined();
+  });
+
+  it("goes on waiting for an end while the server is away", async () => {
+    const finalizers = ["test.sealflow/away"];
+    await deploy([{ type: "core.v1.ConfigMap", name: "away", args: { metadata: { name: "away", finalizers } } }]);
+    declare([]);
+    const going = up();
+    const asked = () => kubectl("get", "configmap", "away", "-o", "jsonpath={.metadata.deletionTimestamp}");
+    for (let n = 0; n < 100 && (await asked()) === ""; n++) await sleep(200);
+    // Its request to delete has been answered by then.
+    await sleep(1000);
+    await cluster.kill("kube-apiserver");
+    await sleep(1500);
+    await cluster.start("kube-apiserver");
+    await kubectl("patch", "configmap", "away", "--type=merge", "-p", '{"metadata":{"finalizers":null}}');
+    const { code, stdout, stderr } = await going;
+    expect({ code, output: code === 0 ? "" : stdout + stderr }).toEqual({ code: 0, output: "" });
+    expect((await project.state()).away).toBeUndefined();
+  });
+
+  it("lets a Patch resource go at once whose kind is gone", async () => {
+    const object = (kind: string, apiVersion: string, metadata: object, more: object) =>
+      JSON.stringify({ apiVersion, kind, metadata, ...more });
+    const schema = { type: "object" };
+    const versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];
+    const spec = { group: "gone.test", scope: "Cluster", names: { plural: "things", kind: "Thing" }, versions };
+    project.write(
+      "kind.json",
+      object("CustomResourceDefinition", "apiextensions.k8s.io/v1", { name: "things.gone.test" }, { spec }),
+    );
+    project.write("thing.json", object("Thing", "gone.test/v1", { name: "thing" }, {}));
+    await kubectl("apply", "-f", join(project.dir, "kind.json"));
+    await kubectl("wait", "--for=condition=Established", "crd/things.gone.test");
+    await kubectl("apply", "-f", join(project.dir, "thing.json"));
+    const metadata = { name: "thing", labels: { level: "one" } };
+    const args = { apiVersion: "gone.test/v1", kind: "Thing", metadata };
+    await deploy([{ type: "apiextensions.CustomResourcePatch", name: "patch", args }]);
+    await kubectl("delete", "crd", "things.gone.test");
+    const started = Date.now();
+    await deploy([]);
+    expect(Date.now() - started).toBeLessThan(15_000);
   });
 
   it("replaces what cannot be changed: in its place under a fixed name, beside the old one under a name of its own", async () => {

@@ -17,6 +17,10 @@ const text = config.get("text") ?? "one";
 const ns = new k8s.core.v1.Namespace("space");
 const namespace = ns.metadata.name;
 new k8s.core.v1.ConfigMap("settings", { metadata: { namespace }, data: { text, secret: config.requireSecret("planted") } });
+const later = ns.status.phase;
+new k8s.core.v1.Secret("hidden", { metadata: { namespace }, stringData: { later } });
+new k8s.rbac.v1.Role("reads", { metadata: { namespace }, rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get"],
+  resourceNames: ["fixed", pulumi.secret(later)] }] });
 const crd = new k8s.apiextensions.v1.CustomResourceDefinition("things", {
   metadata: { name: "things.test.sealflow" },
   spec: { group: "test.sealflow", scope: "Namespaced", names: { plural: "things", singular: "thing", kind: "Thing" },
@@ -59,8 +63,9 @@ suite("programs with @pulumi/kubernetes on a real API server", () => {
     project?.remove();
   }, 60_000);
 
-  it("are previewed without any cluster", async () => {
-    expect(await project.ok(["preview", "-s", "dev"], env)).toMatch(/Job.*create/);
+  it("are previewed without any cluster, and with values that are not known yet", async () => {
+    const said = await project.ok(["preview", "-s", "dev"], env);
+    for (const made of [/Job.*create/, /Secret.*hidden.*create/, /Role.*reads.*create/]) expect(said).toMatch(made);
   }, 120_000);
 
   it("make what they say, wait for kinds that are new, and change nothing the second time", async () => {

@@ -1,15 +1,5 @@
 /** Kubernetes objects as the engine's property values, and where they live on the server. */
-
-import {
-  isMap,
-  type Json,
-  plain,
-  Secret,
-  secret,
-  Unknown,
-  type Value,
-  type Values,
-} from "../../provider/server/values";
+import { isMap, type Json, plain, Secret, secret, type Value, type Values } from "../../provider/server/values";
 import type { KubernetesClient } from "../../untrusted/kubernetes";
 
 export type Manifest = {
@@ -41,21 +31,6 @@ export function typeOf(urn: string): { apiVersion: string; kind: string } {
 export function manifestOf(inputs: Values): Manifest {
   const { [FIELD_MANAGER]: _, ...rest } = plain(inputs) as Record<string, Json>;
   return rest as unknown as Manifest;
-}
-
-/** What a preview knows of an object. */
-export function knownPart(inputs: Values): Values {
-  const known = (value: Value): Value => {
-    if (value instanceof Secret) return secret(known(value.value));
-    if (Array.isArray(value)) return value.filter((item) => !(item instanceof Unknown)).map(known);
-    return isMap(value) ? knownPart(value) : value;
-  };
-  const entries = Object.entries(inputs).filter(([, value]) => value !== undefined && !(value instanceof Unknown));
-  return Object.fromEntries(
-    entries
-      .filter(([, value]) => !(value instanceof Secret && value.value instanceof Unknown))
-      .map(([key, value]) => [key, known(value as Value)]),
-  );
 }
 
 export const idOf = ({ metadata }: Manifest): string =>

@@ -1,7 +1,7 @@
 /** Objects on the API server: server-side apply with strict validation, and waiting as the real provider does. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasUnknown, plain, UNKNOWN, type Values } from "../../provider/server/values";
+import { hasUnknown, isMap, plain, Secret, UNKNOWN, type Value, type Values } from "../../provider/server/values";
 import { clusterOf, KubernetesClient, readKubeconfig } from "../../untrusted/kubernetes";
 import { readinessOf, timeoutSeconds } from "./await";
 import { CREATOR, hasFieldsToTake, takeOver } from "./fields";
@@ -10,7 +10,6 @@ import {
   idOf,
   inputsOf,
   isPatch,
-  knownPart,
   type Manifest,
   manifestOf,
   outputsOf,
@@ -74,12 +73,9 @@ export class Operations {
   }
 
   async create(urn: string, inputs: Values, how: How): Promise<Made> {
-    if (how.preview) {
-      const manager = managerOf(urn, manifestOf(knownPart(inputs)));
-      return { id: "", outputs: await this.#previewCreate(urn, inputs, manager) };
-    }
+    const manager = managerOf(urn, managerSaid(inputs));
+    if (how.preview) return { id: "", outputs: await this.#previewCreate(urn, inputs, manager) };
     const manifest = manifestOf(inputs);
-    const manager = managerOf(urn, manifest);
     if (isPatch(urn)) await this.#get(manifest, "a patch needs an object that is there");
     const live = await this.#retry(() =>
       isPatch(urn) || this.#settings.upsert
@@ -90,12 +86,9 @@ export class Operations {
   }
 
   async update(urn: string, olds: Values, news: Values, how: How): Promise<Values> {
-    if (how.preview) {
-      const manager = managerOf(urn, manifestOf(knownPart(news)), olds[FIELD_MANAGER]);
-      return this.#previewUpdate(urn, news, manager);
-    }
+    const manager = managerOf(urn, managerSaid(news), olds[FIELD_MANAGER]);
+    if (how.preview) return this.#previewUpdate(urn, news, manager);
     const manifest = manifestOf(news);
-    const manager = managerOf(urn, manifest, olds[FIELD_MANAGER]);
     let live = await this.#get(manifest, "it is gone; pulumi refresh notices that");
     if (manifest.kind === "CustomResourceDefinition") {
       live = await this.#put(manifest, live);
@@ -117,7 +110,8 @@ export class Operations {
     const live = await this.#read({ apiVersion: type.apiVersion, kind: type.kind, metadata });
     if (!live) return undefined;
     const inputs = known ? (projected(live as unknown as Values, before.inputs) as Values) : inputsOf(live);
-    return { id, inputs, outputs: outputsOf(live, inputs, managerOf(urn, live, before.outputs[FIELD_MANAGER])) };
+    const manager = managerOf(urn, managerSaid(live as unknown as Values), before.outputs[FIELD_MANAGER]);
+    return { id, inputs, outputs: outputsOf(live, inputs, manager) };
   }
 
   async remove(urn: string, outputs: Values, how: How): Promise<void> {
@@ -149,15 +143,18 @@ export class Operations {
     const body = { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy };
     await this.client.call("DELETE", path, body).catch(unlessGone);
     const until = Date.now() + timeoutSeconds(manifest, timeout) * 1000;
-    for (let live: unknown; ; ) {
-      live = await this.client.call("GET", path).catch(unlessGone);
-      if (live === undefined) return;
-      if (Date.now() > until) {
-        const { finalizers } = (live as Manifest).metadata;
-        const held = Array.isArray(finalizers) ? `: its finalizers ${finalizers.join(", ")} are still there` : "";
-        throw new Error(`${manifest.kind} ${idOf(manifest)} is not gone in time${held}`);
-      }
-      await this.#pause();
+    for (let live = manifest; ; await this.#pause()) {
+      const now = await this.client.call("GET", path).catch((error) => {
+        // Nobody says that it is gone while the server is away.
+        if (isAway(error) && Date.now() <= until) return live;
+        return unlessGone(error);
+      });
+      if (now === undefined) return;
+      live = now as Manifest;
+      if (Date.now() <= until) continue;
+      const { finalizers } = live.metadata;
+      const held = Array.isArray(finalizers) ? `: its finalizers ${finalizers.join(", ")} are still there` : "";
+      throw new Error(`${manifest.kind} ${idOf(manifest)} is not gone in time${held}`);
     }
   }
 
@@ -211,9 +208,13 @@ export class Operations {
   async #apply(
     manifest: Manifest,
     manager: string,
-    { force = false, dryRun = false }: { force?: boolean; dryRun?: boolean },
+    {
+      force = false,
+      dryRun = false,
+      patience = dryRun ? 0 : PATIENCE_MS,
+    }: { force?: boolean; dryRun?: boolean; patience?: number },
   ): Promise<Manifest> {
-    const path = await this.#path(manifest, dryRun ? 0 : PATIENCE_MS);
+    const path = await this.#path(manifest, patience);
     const query = `fieldManager=${manager}&force=${force}&${STRICT}${dryRun ? DRY_RUN : ""}`;
     try {
       return (await this.client.call("PATCH", `${path}?${query}`, manifest, APPLY)) as Manifest;
@@ -280,7 +281,8 @@ export class Operations {
   async #giveBack(manifest: Manifest, manager: string): Promise<void> {
     const { apiVersion, kind, metadata } = manifest;
     const bare = { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace } } as Manifest;
-    await this.#apply(bare, manager, {}).catch((error) => unlessGone(error));
+    // A kind that is gone does not come back.
+    await this.#apply(bare, manager, { patience: 0 }).catch(unlessGone);
   }
 
   async #path(manifest: Manifest, patience: number): Promise<string> {
@@ -309,13 +311,26 @@ export class Operations {
   }
 }
 
-/** Another resource of the same object is another owner. @param before the one in the state. */
-function managerOf(urn: string, { metadata }: Manifest, before?: unknown): string {
-  const said = metadata.annotations?.["pulumi.com/patchFieldManager"] ?? before;
-  if (typeof said === "string") return said;
+/**
+ * Another resource of the same object is another owner.
+ * @param said by the program
+ * @param before the one in the state
+ */
+function managerOf(urn: string, said: string | undefined, before?: Value): string {
+  const given = said ?? before;
+  if (typeof given === "string") return given;
   const sum = Buffer.from(urn).reduce((all, byte) => (all * 31 + byte) >>> 0, 7);
   return `${CREATOR}-${sum.toString(16).padStart(8, "0")}`;
 }
+
+/** Whom the annotation names as owner; in a preview everything else of an object, and it too, may be unknown. */
+function managerSaid({ metadata }: Values): string | undefined {
+  const fields = unwrapped(metadata);
+  const annotations = isMap(fields) ? unwrapped(fields.annotations) : undefined;
+  const said = isMap(annotations) ? unwrapped(annotations["pulumi.com/patchFieldManager"]) : undefined;
+  return typeof said === "string" ? said : undefined;
+}
+const unwrapped = (value: Value | undefined): Value | undefined => (value instanceof Secret ? value.value : value);
 
 function propagationOf({ metadata }: Manifest): string {
   const said = metadata.annotations?.["pulumi.com/deletionPropagationPolicy"]?.toLowerCase();
