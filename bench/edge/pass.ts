@@ -4,9 +4,10 @@
  * of the busiest thread, and peak memory.
  * `write` seals from memory and drops the ciphertext; the others go from file to file.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { createDigest, type Digest } from "../../guest/digest";
 import { StreamOpener, StreamSealer, sealedSize } from "../../protocol/stream";
+import { cpuSecondsOf } from "../support/machine";
 
 const BLOCK = 1024 * 1024;
 const key = new Uint8Array(32).fill(1);
@@ -66,15 +67,9 @@ async function main([what = "", from = "", to]: string[]): Promise<void> {
   process.stdout.write(JSON.stringify({ seconds, busiest: Math.max(...spent), rss }));
 }
 
-/** Seconds of CPU by thread; the kernel counts hundredths. */
+/** Seconds of CPU by thread. */
 function cpuOfThreads(): Map<string, number> {
-  return new Map(
-    readdirSync("/proc/self/task").map((thread) => {
-      const stat = readFileSync(`/proc/self/task/${thread}/stat`, "utf8");
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return [thread, (Number(fields[11]) + Number(fields[12])) / 100];
-    }),
-  );
+  return new Map(readdirSync("/proc/self/task").map((thread) => [thread, cpuSecondsOf(`self/task/${thread}`) ?? 0]));
 }
 
 /** Gives the same block until so many bytes have been read. */

@@ -16,8 +16,9 @@ import {
 } from "@pulumi/pulumi/proto/resource_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { parse } from "yaml";
+import { FILLED } from "../../test/support/stack-project";
 import { ROOT } from "../support/child";
-import type { Spent } from "../support/machine";
+import { cpuSecondsOf, type Spent } from "../support/machine";
 
 /** Programs of stacks/, each with the configuration of its template; local and kubernetes need none. */
 export const STACKS = ["local", "kubernetes", "azure", "aws", "baremetal"] as const;
@@ -82,7 +83,10 @@ export async function firstResource(stack: Stack, cache?: string): Promise<Spent
   const late = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
   try {
     await Promise.race([first, ended]);
-    return { seconds: (performance.now() - started) / 1000, cpu: cpuSeconds(child.pid) };
+    const seconds = (performance.now() - started) / 1000;
+    const cpu = cpuSecondsOf(child.pid as number);
+    if (cpu === undefined) return await ended;
+    return { seconds, cpu };
   } finally {
     server.forceShutdown();
     // Without its engine it ends by itself, and only then keeps what it compiled.
@@ -112,13 +116,10 @@ function configOf(stack: Stack): Record<string, string> {
   );
 }
 
-/** With something in place of what users fill in; where a check would refuse just anything, with something that passes. */
+/** With something in place of what users fill in; where a check would refuse just anything, with what tests fill in. */
 const filled = (file: string): string =>
-  readFileSync(join(ROOT, file), "utf8")
-    .replace(/ami-<[^>\n]*>/, "ami-0123456789abcdef0")
-    .replace("<subscription>", "11111111-2222-3333-4444-555555555555")
-    .replace("sha256:<digest>", `sha256:${"a".repeat(64)}`)
-    .replace("acknowledgeUnboundInitdata: false", "acknowledgeUnboundInitdata: true")
+  Object.entries(FILLED)
+    .reduce((text, [from, to]) => text.replaceAll(from, to), readFileSync(join(ROOT, file), "utf8"))
     .replaceAll(/<[^>\n]*>/g, "example");
 
 // biome-ignore lint/suspicious/noExplicitAny: each handler knows its message.
@@ -145,10 +146,3 @@ const engine: Handlers = {
   },
   setRootResource: (_call, answer) => answer(null, new SetRootResourceResponse()),
 };
-
-/** Of a process that still runs; the kernel counts hundredths. */
-function cpuSeconds(pid: number | undefined): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}

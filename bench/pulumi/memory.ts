@@ -1,5 +1,6 @@
 /** Memory and CPU time of a process's children and theirs, by the kernel's own books. */
 import { readdirSync, readFileSync } from "node:fs";
+import { cpuSecondsOf, statOf } from "../support/machine";
 
 const EVERY_MS = 250;
 
@@ -15,7 +16,7 @@ export function watchMemory(parent: number): Peak {
   const cpu = new Map<number, number>();
   const look = () => {
     const now = descendants(parent).filter((pid) => !before.has(pid));
-    for (const pid of now) cpu.set(pid, Math.max(cpu.get(pid) ?? 0, cpuSeconds(pid)));
+    for (const pid of now) cpu.set(pid, Math.max(cpu.get(pid) ?? 0, cpuSecondsOf(pid) ?? 0));
     most = Math.max(
       most,
       now.map(proportionalMiB).reduce((a, b) => a + b, 0),
@@ -34,9 +35,7 @@ function descendants(parent: number): number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    // The second field is the command's name in parentheses and may hold anything.
-    const status = read(`/proc/${name}/stat`);
-    const of = Number(status.slice(status.lastIndexOf(")") + 2).split(" ")[1]);
+    const of = Number(statOf(name)[1]);
     children.set(of, [...(children.get(of) ?? []), Number(name)]);
   }
   const found: number[] = [];
@@ -50,13 +49,6 @@ function descendants(parent: number): number[] {
 
 const proportionalMiB = (pid: number): number =>
   Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) / 1024;
-
-/** The kernel counts hundredths. */
-function cpuSeconds(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
-}
 
 /** "" for a process that has ended meanwhile. */
 function read(file: string): string {

@@ -8,7 +8,7 @@ import type { KubernetesJob } from "../../policy";
 import { runWorkload } from "../../untrusted/backend-local";
 import { createNode, type SimulatedNode } from "../../untrusted/node";
 import { type Figure, figure } from "../figure";
-import { median } from "../support/machine";
+import { cpuSecondsOf, median } from "../support/machine";
 import { type BenchStep, deploy } from "./deploy";
 
 const STEPS = Number(process.env.SEALFLOW_BENCH_STEPS ?? 1000);
@@ -180,9 +180,9 @@ function residentMiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024;
 }
 
-/** CPU seconds of all threads of a process; the kernel counts hundredths. */
+/** Of a process that runs on. */
 function cpuOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  const cpu = cpuSecondsOf(pid);
+  if (cpu === undefined) throw new Error(`process ${pid} has ended, so its CPU time is not known`);
+  return cpu;
 }
