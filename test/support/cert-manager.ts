@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DAY_MS, makeLeaf, type Pair } from "../../relying-party/tls";
 import type { KubernetesClient } from "../../untrusted/kubernetes";
+import { namespacedCrd } from "./namespaced-crd";
 
 const text = { type: "string" };
 const texts = { type: "array", items: text, "x-kubernetes-list-type": "atomic" };
@@ -55,25 +56,7 @@ const SPEC = {
   },
 };
 
-export const CERTIFICATE_CRD = {
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: "certificates.cert-manager.io" },
-  spec: {
-    group: "cert-manager.io",
-    scope: "Namespaced",
-    names: { plural: "certificates", singular: "certificate", kind: "Certificate", listKind: "CertificateList" },
-    versions: [
-      {
-        name: "v1",
-        served: true,
-        storage: true,
-        subresources: { status: {} },
-        schema: { openAPIV3Schema: { type: "object", properties: { spec: SPEC } } },
-      },
-    ],
-  },
-};
+export const CERTIFICATE_CRD = namespacedCrd("cert-manager.io", "Certificate", { properties: { spec: SPEC } });
 
 interface Wanted {
   readonly secretName: string;

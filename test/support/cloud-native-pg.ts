@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesClient } from "../../untrusted/kubernetes";
+import { namespacedCrd } from "./namespaced-crd";
 
 const text = { type: "string" };
 const map = { type: "object", additionalProperties: text };
@@ -64,31 +65,10 @@ const SPEC = {
   },
 };
 
-export const CLUSTER_CRD = {
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: "clusters.postgresql.cnpg.io" },
-  spec: {
-    group: "postgresql.cnpg.io",
-    scope: "Namespaced",
-    names: { plural: "clusters", singular: "cluster", kind: "Cluster", listKind: "ClusterList" },
-    versions: [
-      {
-        name: "v1",
-        served: true,
-        storage: true,
-        subresources: { status: {} },
-        schema: {
-          openAPIV3Schema: {
-            type: "object",
-            required: ["spec"],
-            properties: { spec: SPEC, status: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
-          },
-        },
-      },
-    ],
-  },
-};
+export const CLUSTER_CRD = namespacedCrd("postgresql.cnpg.io", "Cluster", {
+  required: ["spec"],
+  properties: { spec: SPEC, status: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+});
 
 /** Gives every Cluster the Secrets that its owner is to find, and calls it ready, until the signal. */
 export async function provideDatabases(

@@ -56,6 +56,18 @@ const guests = () =>
     kubeconfig: "k",
     guestImage: { defaultPolicy: "deny" },
   });
+/** What environments take of a ledger beside a key broker. */
+const referenceOf = (name: string, { kbsUrl, certificate }: Trustee): Promise<unknown> => {
+  const { reference } = new RunLedger(name, {
+    host: "ledger.example",
+    image: `ledger${DIGEST}`,
+    kbsUrl,
+    certificate,
+    database: "postgres://l:p@db/l",
+    objectsClaim: "objects",
+  });
+  return new Promise((resolve) => pulumi.output(reference).apply(resolve));
+};
 const settled = () => new Promise((resolve) => setTimeout(resolve, 300));
 const REASON = "a cluster of our own to try things out";
 
@@ -129,15 +141,7 @@ describe("Trustee", () => {
 describe("RunLedger", () => {
   it("gives the reference that environments take, under the key broker's CA", async () => {
     const trustee = new Trustee("t", TRUSTEE);
-    const ledger = new RunLedger("l", {
-      host: "ledger.example",
-      image: `ledger${DIGEST}`,
-      kbsUrl: trustee.kbsUrl,
-      certificate: trustee.certificate,
-      database: "postgres://l:p@db/l",
-      objectsClaim: "objects",
-    });
-    const reference = await new Promise((resolve) => pulumi.output(ledger.reference).apply(resolve));
+    const reference = await referenceOf("l", trustee);
     expect(reference).toEqual({
       kbsUrl: "https://kbs.example:8080",
       ledgerUrl: "https://ledger.example:8443",
@@ -250,15 +254,7 @@ describe("a certificate of cert-manager", () => {
 
   it("serves both services under their own names; guests pin the given root, and no key is in the stack", async () => {
     const trustee = new Trustee("ct", { ...TRUSTEE, hosts: ["kbs.example", "10.0.0.7"], certificate: certificate() });
-    const ledger = new RunLedger("cl", {
-      host: "ledger.example",
-      image: `ledger${DIGEST}`,
-      kbsUrl: trustee.kbsUrl,
-      certificate: trustee.certificate,
-      database: "postgres://l:p@db/l",
-      objectsClaim: "objects",
-    });
-    const reference = await new Promise((resolve) => pulumi.output(ledger.reference).apply(resolve));
+    const reference = await referenceOf("cl", trustee);
     await settled();
     expect(reference).toMatchObject({ caPem: ca.certPem });
     expect(found("ct-certificate")).toMatchObject({

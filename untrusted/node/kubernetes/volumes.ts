@@ -24,7 +24,10 @@ export async function makeVolumes(client: KubernetesClient, pod: Pod, folder: st
 /** The kubelet looks every minute or so; tests are less patient. */
 const FOLLOW_MS = 5000;
 
-/** Keeps files of Secrets and ConfigMaps as their objects are, until the signal. What cannot be read stays as it is. */
+/**
+ * Brings files of Secrets and ConfigMaps up to their objects, until the signal. What cannot be read stays as it is, and
+ * files of keys that were removed stay, unlike on a kubelet.
+ */
 export async function followVolumes(
   client: KubernetesClient,
   pod: Pod,
