@@ -16,8 +16,8 @@ import {
 } from "@pulumi/pulumi/proto/resource_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { parse } from "yaml";
-import { FILLED } from "../../test/support/stack-project";
 import { ROOT } from "../support/child";
+import { FILLED } from "../support/filled";
 import { cpuSecondsOf, type Spent } from "../support/machine";
 
 /** Programs of stacks/, each with the configuration of its template; local and kubernetes need none. */

@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { benchNames, main } from "../../bench";
 import { figure, tableOf } from "../../bench/figure";
 import { idealSeconds } from "../../bench/run/pipeline";
@@ -29,6 +31,14 @@ describe("bench", () => {
     expect(code).toBe(2);
     expect(said.join()).toContain("trust");
     expect(benchNames()).not.toContain("figure");
+  });
+
+  it("every one is there as it is built, where there are no tests", () => {
+    const built = join(__dirname, "../../dist/bench");
+    const names = benchNames(built);
+    expect(names).toEqual(benchNames());
+    const program = `for (const name of ${JSON.stringify(names)}) require(${JSON.stringify(built)} + "/" + name)`;
+    execFileSync(process.execPath, ["-e", program], { stdio: ["ignore", "ignore", "pipe"] });
   });
 
   it("the ideal schedule of a pipeline waits for producers and places, and for nothing else", () => {

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
+import { FILLED } from "../../bench/support/filled";
 import { deletionProblems, type Part, type PlatformModel, partsOf } from "../../model/platforms";
 import { HttpsClient } from "../../relying-party/http/client";
 import { sampleHandshake } from "../../relying-party/kbs-client";
@@ -15,7 +16,7 @@ import { leakPodVm, SUBSCRIPTION } from "../support/cloud-providers/azure";
 import type { Call } from "../support/cloud-providers/store";
 import { deletionsOf, namesOf, walkProblems } from "../support/graph";
 import { type GrantedGuest, guestsOf, playHardware } from "../support/played-hardware";
-import { createStackProject, FILLED, relyingPartyFilled, type StackProject } from "../support/stack-project";
+import { createStackProject, relyingPartyFilled, type StackProject } from "../support/stack-project";
 import { scanState } from "../support/state-secrets";
 import { kubectl, offerGuests, runtimeClassOf, sealflowObjects, startNode } from "../support/test-cluster";
 

@@ -5,11 +5,12 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
+import { FILLED } from "../../bench/support/filled";
 import { DAY_MS, makeCa } from "../../relying-party/tls";
 import { ok, sealflow } from "../support/cli";
 import type { StateResource } from "../support/engine-stack";
 import { graphText } from "../support/graph";
-import { createStackProject, FILLED, relyingPartyFilled, type StackProject } from "../support/stack-project";
+import { createStackProject, relyingPartyFilled, type StackProject } from "../support/stack-project";
 
 jest.setTimeout(600_000);
 
