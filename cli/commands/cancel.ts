@@ -21,8 +21,8 @@ export async function cancel(context: Context, run: string, choice: Choice & { r
       now: context.io.now(),
       random: randomBytes(32),
     };
-    const { state, head } = await session.ledger.cancel(id, await signCancel(order, session.runKey));
-    session.seen(head.token);
+    const { state } = await session.ledger.cancel(id, await signCancel(order, session.runKey));
+    await session.advance();
     const stopped = await stopEngine(context, deployed, id);
     context.result({ run: id, state, ...(stopped ? { stopped } : {}) }, `run ${shortRun(id)}: ${state}`);
     return state === "cancelled" ? EXIT.ok : EXIT.run;

@@ -34,10 +34,10 @@ export async function revoke(context: Context, options: RevokeOptions): Promise<
   return withLedger(context, deployed, async (session) => {
     const version = options.close ? null : jwsDigest(descriptor);
     const reason = options.reason ?? "revoked by its owner";
-    const { head } = await session.ledger.revoke(
+    await session.ledger.revoke(
       await signRevocation({ pipelineUid, descriptor: version, reason, random: randomBytes(32) }, owner),
     );
-    session.seen(head.token);
+    await session.advance();
     const what = options.close
       ? `pipeline ${name}: closed for good`
       : `pipeline ${name}: the deployed version is revoked`;

@@ -64,7 +64,7 @@ export async function executeRun(
   }
   if (end !== "detached") context.io.signal.throwIfAborted();
   const status = await session.ledger.run(run, await session.read());
-  session.seen((await session.ledger.head(session.head.token)).token);
+  await session.advance();
   const made = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000, end === "detached");
   const summary = refused && status.state === "open" ? { ...made, refused } : made;
   writeSummary(context.home, summary);
@@ -84,7 +84,7 @@ async function openOrResume(
   if (resume !== undefined) return resumable(deployed, session, resume);
   if (opening !== undefined) {
     const opened = await session.ledger.openRun(opening);
-    session.seen(opened.head.token);
+    await session.advance();
     return { run: opened.run, done: new Map() };
   }
   const { token, run } = await openRunRequest({
@@ -97,8 +97,8 @@ async function openOrResume(
     now: context.io.now(),
     random: randomBytes(32),
   });
-  const opened = await session.ledger.openRun(token);
-  session.seen(opened.head.token);
+  await session.ledger.openRun(token);
+  await session.advance();
   return { run, done: new Map() };
 }
 

@@ -42,6 +42,7 @@ export async function fetchInto(
     signal: context.io.signal,
     ...(recipient ? { recipient } : {}),
   });
-  session.seen(exported.head);
+  // Verified against the head that was seen; a folder that contradicts it is no reason to forget that one.
+  if (fetched.report.ok) await session.advance(exported.head);
   return { ...fetched, dir };
 }

@@ -19,7 +19,7 @@ const fileOf = (home: string): string => path.join(home, "heads.json");
 /** @returns the signed head, or undefined before the first. @throws CliError CONNECTION when the file is damaged. */
 export const lastHead = (home: string, ledgerKey: string): string | undefined => read(home).heads[ledgerKey];
 
-/** Keeps the larger one: two commands at once do not forget. @param token verified already. */
+/** Keeps the larger one: two commands at once do not forget. @param token verified, and proven to extend the last. */
 export function rememberHead(home: string, ledgerKey: string, token: string): void {
   const all = read(home);
   const known = all.heads[ledgerKey];

@@ -19,8 +19,13 @@ export interface LedgerSession {
   readonly head: VerifiedHead;
   /** Signs a read token: they live for minutes. */
   readonly read: () => Promise<string>;
-  /** Remembers a head that the client has verified. */
-  readonly seen: (token: string) => void;
+  /**
+   * Remembers how far the log has come. The head in an answer is signed, and may still be of another history than the one
+   * that was seen before: only what extends it takes its place.
+   * @param proven a head that extends what was seen, which the log must extend. Default: the last that was remembered.
+   * @throws ProtocolError LOG_PROOF, LedgerRefusal ROLLBACK.
+   */
+  readonly advance: (proven?: string) => Promise<void>;
 }
 
 /** @throws KeyError, HttpError, LedgerRefusal, ProtocolError LOG_PROOF when the ledger was rolled back. */
@@ -34,11 +39,17 @@ export async function withLedger<T>(
   const runKey = readKeyFile(runKeyFile(home, deployed.connection), "Ed25519");
   const ledger = new LedgerClient({ url: ledgerUrl, caPem, ledgerKey, routes: readRoutes(home, io.env) });
   try {
-    const head = await checkedHead(ledger, lastHead(home, ledgerKey), ledgerUrl);
-    const seen = (token: string): void => rememberHead(home, ledgerKey, token);
-    seen(head.token);
+    const ask = async (proven = lastHead(home, ledgerKey)): Promise<VerifiedHead> => {
+      const now = await checkedHead(ledger, proven, ledgerUrl);
+      rememberHead(home, ledgerKey, now.token);
+      return now;
+    };
+    const head = await ask();
+    const advance = async (proven?: string): Promise<void> => {
+      await ask(proven);
+    };
     const read = () => signReadToken(pipelineUid, runKey, io.now(), randomBytes(32));
-    return await use({ ledger, runKey, head, read, seen });
+    return await use({ ledger, runKey, head, read, advance });
   } catch (error) {
     throw withRemedy(error, ledgerUrl);
   } finally {
