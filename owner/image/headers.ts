@@ -1,10 +1,19 @@
 /** Reads the headers of a layer that flows by: checks every entry, and finds the place of one more. */
-import { BLOCK, EXTENSIONS, type Extension, type RawHeader, readExtension, readHeader, TarRefusal } from "../oci";
+import {
+  BLOCK,
+  EXTENSIONS,
+  type Extension,
+  MAX_PATH,
+  type RawHeader,
+  readExtension,
+  readHeader,
+  TarRefusal,
+} from "../oci";
 import { ImageError } from "./errors";
 import type { EntryHeader } from "./guard";
 
 const ZEROS = Buffer.alloc(64 * 1024);
-/** Of pax records or a long name; Linux has no path of more than 4096 bytes. */
+/** Of pax records or a long name. */
 const MAX_EXTENSION = 1024 * 1024;
 const TYPES: Readonly<Record<string, string>> = {
   "0": "file",
@@ -115,6 +124,11 @@ export class LayerHeaders {
     const name = said.path ?? own.name;
     const linkname = said.linkpath ?? own.linkname;
     const at = `entry ${JSON.stringify(name.slice(0, 200))}`;
+    for (const path of [name, linkname]) {
+      const bytes = Buffer.byteLength(path);
+      if (bytes > MAX_PATH)
+        throw new TarRefusal(`${at} has a path of ${bytes} bytes, at most ${MAX_PATH} are possible`);
+    }
     // Old archives have folders as files of such names.
     const type = TYPES[flag] === "file" && name.endsWith("/") ? "directory" : (TYPES[flag] as string);
     if (size > 0 && type !== "file")

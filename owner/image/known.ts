@@ -12,6 +12,9 @@ export const KEK_ANNOTATION = "io.sealflow.kek-id";
 /** Annotation of an index entry: what it was sealed from, readable with the root alone. */
 export const SOURCE_ANNOTATION = "io.sealflow.source";
 
+/** Raised when sealing begins to refuse what it took before: a mark stands for the checks, too. */
+const VERSION = 2;
+
 /** All that a sealed image's bytes follow from, beside the root. */
 export interface Origin {
   readonly name: string;
@@ -27,7 +30,7 @@ export interface Origin {
  * a mark nor move one to another image; and a mark confirms no guess about the source.
  */
 export const sourceMark = (root: Root, origin: Origin, id: string, manifest: string): string =>
-  hex(hmacSha256(sourceMarkKey(root), utf8(jcs({ v: 1, ...origin, kekId: id, manifest }))));
+  hex(hmacSha256(sourceMarkKey(root), utf8(jcs({ v: VERSION, ...origin, kekId: id, manifest }))));
 
 /** The image with a mark for this origin, when it is whole: its source need not be sealed again to know it. */
 export async function markedImage(

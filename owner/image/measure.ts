@@ -25,7 +25,7 @@ export async function digestSource(source: ImageSource, options: ReadOptions = {
   const guard = new RunnerGuard();
   const digests: string[] = [];
   for (const [i, layer] of image.layers.entries()) {
-    const headers = new LayerHeaders((entry) => guard.check(entry, layer.label), layer.label);
+    const headers = new LayerHeaders(guard.layer(layer.label), layer.label);
     const digest = await digestLayer(layer, (chunk) => headers.write(chunk), i, image.layers.length, options);
     headers.end();
     mustBeClaimed(layer, digest);

@@ -77,17 +77,18 @@ async function inOrder(
   const guard = new RunnerGuard();
   const sealed: { readonly made: SealedLayer; readonly file: string }[] = [];
   for (const [i, layer] of layers.entries()) {
+    const check = guard.layer(layer.label);
     const thread = begun[i];
     if (thread !== undefined) {
       const { made, entries, file } = await thread;
-      for (const entry of entries) guard.check(entry, layer.label);
+      for (const entry of entries) check(entry);
       sealed.push({ made, file });
       continue;
     }
     const file = await writer.newBlob();
     try {
       const made = await sealLayer(layer, jobs[i] as LayerJob, file, {
-        check: (entry) => guard.check(entry, layer.label),
+        check,
         onBytes: (bytes) => onBytes(i + 1, layers.length, bytes),
         threads: true,
         ...(signal ? { signal } : {}),

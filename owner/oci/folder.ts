@@ -12,13 +12,12 @@ import ignore, { type Ignore } from "ignore";
 import { SourceError } from "./errors";
 import { readRegular } from "./read";
 import type { TarEntry } from "./tar";
+import { MAX_PATH } from "./tar-header";
 
 export const IGNORE_FILE = ".sealflowignore";
 const LEFT_OUT = new Set([".git", ".sealflow", IGNORE_FILE]);
 /** Layers delete what is below them with entries of such names. */
 const WHITEOUT = ".wh.";
-/** Longest path that Linux opens, bytes, without the closing zero. */
-const MAX_PATH = 4095;
 /** More problems than these are only counted. */
 const SHOWN = 20;
 

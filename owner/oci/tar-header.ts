@@ -9,6 +9,8 @@
 import { buffer } from "../../protocol/bytes";
 
 export const BLOCK = 512;
+/** Longest path that Linux opens, bytes, without the closing zero. */
+export const MAX_PATH = 4095;
 
 /** Why an archive is not taken; completes "<layer>: ". */
 export class TarRefusal extends Error {}
@@ -69,7 +71,7 @@ export function readExtension(flag: string, content: Uint8Array): Extension {
   if (flag === "x") return pax(content);
   // One zero byte ends it; readers differ in what they do with more.
   const end = content.at(-1) === 0 ? content.length - 1 : content.length;
-  const said = whole(content.subarray(0, end), "long name");
+  const said = given(content.subarray(0, end), "long name");
   return flag === "L" ? { path: said } : { linkpath: said };
 }
 
@@ -89,8 +91,8 @@ function pax(content: Uint8Array): Extension {
   }
   const [path, linkpath, size] = ["path", "linkpath", "size"].map((key) => found.get(key));
   return {
-    ...(path ? { path: whole(path, "path") } : {}),
-    ...(linkpath ? { linkpath: whole(linkpath, "linkpath") } : {}),
+    ...(path ? { path: given(path, "path") } : {}),
+    ...(linkpath ? { linkpath: given(linkpath, "linkpath") } : {}),
     ...(size ? { size: decimal(latin1(size)) } : {}),
   };
 }
@@ -101,6 +103,13 @@ const latin1 = (bytes: Uint8Array): string => buffer(bytes).toString("latin1");
 function text(field: Uint8Array, what: string): string {
   const end = field.indexOf(0);
   return whole(end < 0 ? field : field.subarray(0, end), what);
+}
+
+/** A name before an entry. An empty one is a name to some, and to others none, so that the header's own counts. */
+function given(bytes: Uint8Array, what: string): string {
+  if (bytes.length === 0)
+    throw new TarRefusal(`has an empty ${what} before an entry, which extractors read differently`);
+  return whole(bytes, what);
 }
 
 function whole(bytes: Uint8Array, what: string): string {

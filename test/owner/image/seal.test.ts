@@ -430,7 +430,84 @@ describe("hostile sources", () => {
     await expect(seal({ kind: "oci-layout", path: base })).rejects.toMatchObject({ code: "IMAGE_RESERVED" });
   });
 
+  type Members = Parameters<typeof tarOf>[0];
+  const layersOf = async (...layers: Members[]) =>
+    seal({ kind: "oci-layout", path: writeLayout({ layers: await Promise.all(layers.map(tarOf)) }) });
+  const link = (name: string, linkname: string) => ({ name, linkname, type: "symlink" }) as const;
+
+  // A guest unpacks each layer into a folder of its own, so p is no link there, and p/d leads to the layer's root.
+  test.each<[string, ...Members[]]>([
+    ["a link of a layer below", [link("p", "a/b/q")], [link("p/d", ".."), { name: "p/d/sealflow/lib/ld.so" }]],
+    [
+      "two links of which a check by resolving sees one",
+      [link("p", "q")],
+      [link("p/d", ".."), link("q/d", "."), { name: "p/d/sealflow/runner.js" }],
+    ],
+    [
+      "a link, although a folder comes over it in its layer",
+      [link("a", "b"), { name: "a", type: "directory" }, { name: "a/x" }],
+    ],
+    ["a second name of a link", [link("a", "b"), { name: "c", type: "link", linkname: "a" }, { name: "c/x" }]],
+    ["a link, to delete", [link("a", "b")], [{ name: "a/.wh.x" }]],
+    ["a link, to hide a folder", [link("a", "b")], [{ name: "a/.wh..wh..opq" }]],
+    [
+      "a link, with the target of a hard link",
+      [link("a", "b"), { name: "b/x" }, { name: "y", type: "link", linkname: "a/x" }],
+    ],
+  ])("an entry behind %s is refused", async (_what, ...layers) => {
+    await expect(layersOf(...layers)).rejects.toMatchObject({
+      code: "IMAGE_LAYER",
+      message: expect.stringMatching(/lies behind the link/),
+    });
+  });
+
+  test("a link that a later layer replaces by a folder is none any more, unless it led to the runner", async () => {
+    const folder = [{ name: "a", type: "directory" }] as const;
+    const { sealed } = await layersOf([link("a", "b")], [...folder, { name: "a/x" }]);
+    expect(sealed.digest).toMatch(/^[0-9a-f]{64}$/);
+    await expect(layersOf([link("a", ".")], [...folder, { name: "a/sealflow/x" }])).rejects.toMatchObject({
+      code: "IMAGE_RESERVED",
+    });
+  });
+
+  // Runtimes follow links of an image to the places of their mounts: files of the host would lie over the runner's.
+  test.each<[string, ...Members[]]>([
+    ["the hosts file would lie over the runner", [link("etc/hosts", "/sealflow/runner.js")]],
+    ["resolv.conf would lie over the loader", [link("etc/resolv.conf", "../../sealflow/lib/ld.so")]],
+    ["the host name would be the owner's key", [link("etc/hostname", "./..//sealflow-owner/owner.json")]],
+    ["the hosts file would name libraries to load", [link("etc/hosts", "ld.so.preload")]],
+    ["what a program writes would name libraries to load", [link("etc", "/sealflow/scratch/out")]],
+    ["a later link would lead there", [link("etc/hosts", "x/sealflow/runner.js")], [link("etc/x", "/")]],
+    [
+      "a second name of a link would lead there",
+      [link("a/b", "../sealflow/x"), { name: "b", type: "link", linkname: "a/b" }],
+    ],
+  ])("a link with which %s is refused", async (_what, ...layers) => {
+    await expect(layersOf(...layers)).rejects.toMatchObject({ code: "IMAGE_RESERVED" });
+  });
+
+  test("links to what merely has the runner's name are content", async () => {
+    const { sealed } = await layersOf([
+      link("app/node_modules/.bin/sealflow", "../sealflow/bin/sealflow.js"),
+      link("lib/sealflow.so", "sealflow.so.1"),
+      link("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf"),
+      link("etc/mtab", "/proc/mounts"),
+    ]);
+    expect(sealed.digest).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  test("a refusal quotes a hostile name", async () => {
+    const refused = layersOf([{ name: "sealflow/\u001b]0;title\u0007" }]);
+    await expect(refused).rejects.toMatchObject({
+      code: "IMAGE_RESERVED",
+      message: expect.not.stringMatching(/\p{Cc}/u),
+    });
+  });
+
   test.each<[string, Parameters<typeof tarOf>[0], string]>([
+    ["deletes itself", [{ name: "a/.wh." }], "IMAGE_LAYER"],
+    ["deletes its own folder", [{ name: "a/.wh.." }], "IMAGE_LAYER"],
+    ["deletes the folder above", [{ name: ".wh..." }], "IMAGE_LAYER"],
     ["leaves the image", [{ name: "../etc/passwd" }], "IMAGE_LAYER"],
     ["has our salt's name", [{ name: ".sealflow-salt" }], "IMAGE_LAYER"],
     [
