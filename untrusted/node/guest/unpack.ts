@@ -12,6 +12,8 @@ import { GuestError } from "./errors";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
+/** What whiteouts name when they mean a folder itself, or the one above, which may be outside the root. */
+const NO_NAMES = new Set(["", ".", ".."]);
 const bad = (what: string): GuestError => new GuestError("IMAGE", `image layer: ${what}`);
 
 /** @param reserved says of a path (such as `sealflow/runner.js`) that this layer must not touch it. */
@@ -39,8 +41,11 @@ async function place(h: Header, body: Readable, root: string, reserved: (path: s
   await makeParents(root, path);
   const name = posix.basename(path);
   if (name === OPAQUE) return emptyFolder(dirname(target));
-  if (name.startsWith(WHITEOUT))
-    return rm(join(dirname(target), name.slice(WHITEOUT.length)), { recursive: true, force: true });
+  if (name.startsWith(WHITEOUT)) {
+    const gone = name.slice(WHITEOUT.length);
+    if (NO_NAMES.has(gone)) throw bad(`${JSON.stringify(path)} deletes something without a name`);
+    return rm(join(dirname(target), gone), { recursive: true, force: true });
+  }
   const there = await lstat(target).catch(absent);
   if (there && !(there.isDirectory() && h.type === "directory")) await rm(target, { recursive: true, force: true });
   const mode = (h.mode ?? 0o644) & 0o777;
