@@ -25,6 +25,11 @@ const OPAQUE = ".wh..wh..opq";
 const NO_NAMES = new Set(["", ".", ".."]);
 /** Names libraries that the loader puts into every process, the runner's too: in no folder, since links may lead to it. */
 const PRELOAD = "ld.so.preload";
+/**
+ * Top folders where guests mount, or mount files. As links they could lead elsewhere when that is done than when the
+ * runner reads them, so that /proc were the image's; other runtimes refuse such images themselves.
+ */
+const MOUNTED = new Set(["dev", "etc", "proc", "sys"]);
 /** As many links as Linux follows. */
 const MAX_LINKS = 40;
 
@@ -70,10 +75,13 @@ export class RunnerGuard {
     if (!deletes && name === PRELOAD) throw preloads(at);
     const written = [...parts, name].join("/");
     const texts = header.type === "symlink" ? [header.linkname ?? ""] : this.#linked(header, at);
+    const place = target.join("/");
+    if (texts.length > 0 && (MOUNTED.has(place) || MOUNTED.has(written)))
+      throw new ImageError("IMAGE_RESERVED", `${at} is a link where guests mount. Make it a folder`);
     for (const text of texts) {
       for (const folder of [parts, parent]) refuseLinkToRunner(text, folder, at);
       // Something else in a link's place does not make us forget it: some extractors would still follow it.
-      this.#links.set(target.join("/"), text);
+      this.#links.set(place, text);
       this.#standing.set(written, { text, layer });
     }
     // In its own layer a link stays: extractors differ in what they do with a folder that comes over it.

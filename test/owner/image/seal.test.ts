@@ -476,6 +476,8 @@ describe("hostile sources", () => {
     ["resolv.conf would lie over the loader", [link("etc/resolv.conf", "../../sealflow/lib/ld.so")]],
     ["the host name would be the owner's key", [link("etc/hostname", "./..//sealflow-owner/owner.json")]],
     ["the hosts file would name libraries to load", [link("etc/hosts", "ld.so.preload")]],
+    ["/proc would be the image's", [link("proc", "sys/class/net/lo/../../../../fs/../../fake")]],
+    ["/dev would be the image's", [link("x", "/"), { name: "dev", type: "link", linkname: "x" }]],
     ["what a program writes would name libraries to load", [link("etc", "/sealflow/scratch/out")]],
     ["a later link would lead there", [link("etc/hosts", "x/sealflow/runner.js")], [link("etc/x", "/")]],
     [
