@@ -70,14 +70,14 @@ export const list =
     return value.map((entry, i) => item(entry, `${at}[${i}]`, problems));
   };
 
-/** A map from names (as `key` has them) to values. */
+/** A map from names (as `key` has them) to values. It has no others: `constructor` is a name, too. */
 export const record =
   <T>(key: RegExp, item: Shape<T>, max = 1000): Shape<Record<string, T>> =>
   (value, at, problems) => {
     if (!isPlain(value)) return refuse(problems, at, value, "an object");
     const entries = Object.entries(value);
     if (entries.length > max) problems.push(`${at}: ${entries.length} entries, at most ${max}`);
-    const out: Record<string, T> = {};
+    const out: Record<string, T> = Object.create(null);
     for (const [name, entry] of entries.slice(0, max)) {
       if (!key.test(name) || name === "__proto__")
         problems.push(`${at}: bad name ${JSON.stringify(name.slice(0, 60))}`);

@@ -88,6 +88,20 @@ export function ledgerSuite(engine: Engine): void {
       );
     });
 
+    it("runs steps and outputs whose names every object of JavaScript has", async () => {
+      const w = await world({
+        steps: {
+          constructor: { inputs: { mails: { dataset: "mails" } }, outputs: { constructor: "json" } },
+          reader: { inputs: { constructor: { from: "constructor.constructor" } }, outputs: { sum: "json" } },
+        } as unknown as WorldPlan["steps"],
+        releases: { constructor: "constructor.constructor" } as unknown as Record<string, string>,
+      });
+      const run = await call.openRun(w);
+      expect(await call.run(w, "constructor", run)).toMatchObject({ status: "committed" });
+      expect(await call.run(w, "reader", run)).toMatchObject({ status: "committed" });
+      expect(await call.status(w, run)).toMatchObject({ state: "succeeded" });
+    });
+
     it("answers a claim with what proves its inputs: receipt, inclusion, and a log that extends the request's head", async () => {
       const w = await world();
       const seen = (await call.get("/v1/key")).body.head;
