@@ -19,12 +19,13 @@ export async function checkObjects(
     for (const { digest, size } of [...Object.values(c.outputs), c.log]) known.set(digest, size);
   }
   for (const { digest, size } of Object.values(run.version.descriptor.datasets)) known.set(digest, size);
+  for (const { object } of Object.values(run.request.imports)) known.set(object.digest, object.size);
   let checked = 0;
   for (const { file, parts } of folder.matching(OBJECT)) {
     const digest = parts[0] ?? "";
     const size = known.get(digest);
     if (size === undefined) {
-      findings.add("OBJECT", file, "no commit of the run names this object");
+      findings.add("OBJECT", file, "nothing of the run names this object");
       continue;
     }
     const found = await digestFile(folder.path(file));

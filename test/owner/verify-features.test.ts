@@ -2,7 +2,7 @@
  * `verify` on runs of schedules, conditions, imports and rotated keys: each is accepted as it should be, and a folder in
  * which owner, ledger or guest broke one of their rules is refused with the code of that rule.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { writeRunFolder } from "../../owner/fetch";
@@ -134,6 +134,7 @@ describe("a run with a condition", () => {
 describe("a run that reads another pipeline's release", () => {
   let pinned: RunImport;
   let other: RunImport;
+  let ciphertext: Uint8Array;
   const producer = makeWorld("producer");
   const source = {
     input: "base",
@@ -143,13 +144,15 @@ describe("a run that reads another pipeline's release", () => {
     release: "model",
   };
   beforeAll(async () => {
-    const run = async (open?: Bend["open"]) =>
-      (await pinImport(await folderOf(await finishedRun("producer", open ? { open } : {})), source)).pinned;
-    pinned = await run();
-    other = await run(async (version, ledger) => {
+    const pin = async (run: FinishedRun) => (await pinImport(await folderOf(run), source)).pinned;
+    const run = await finishedRun("producer");
+    pinned = await pin(run);
+    ciphertext = run.objects.get(pinned.object.digest) as Uint8Array;
+    const open: Bend["open"] = async (version, ledger) => {
       ledger.add({ kind: "attempt", digest: hex("later"), pipelineUid: hex("foreign pipeline") });
       return openHere(version, ledger);
-    });
+    };
+    other = await pin(await finishedRun("producer", { open }));
   });
 
   const reading = (imports: Readonly<Record<string, RunImport>>): Bend => ({
@@ -169,6 +172,20 @@ describe("a run that reads another pipeline's release", () => {
   test("verifies with the producer's proof", async () => {
     expect(other.run).not.toBe(pinned.run);
     expect(places(await verified(reading({ base: pinned })))).toEqual([]);
+  });
+
+  test("verifies with the release's ciphertext in its folder, and not with another", async () => {
+    const run = await finishedRun("features", reading({ base: pinned }));
+    const { digest } = pinned.object;
+    const objects = { ...run.exported.objects, [digest]: `https://store.invalid/${digest}` };
+    const dir = path.join(home, "with-objects");
+    const download = downloadFrom(new Map([...run.objects, [digest, ciphertext]]));
+    await writeRunFolder({ exported: { ...run.exported, objects }, dir, download, objects: "all" });
+    const { facts, ledgerKey } = run.world;
+    const verify = () => verifyRunFolder(dir, { ownerPublicKey: facts.ownerPublicKey, ledgerKey });
+    expect(places(await verify())).toEqual([]);
+    writeFileSync(path.join(dir, "objects", digest), ciphertext.subarray(1));
+    expect(places(await verify())).toContain(`OBJECT objects/${digest}`);
   });
 
   test.each<[string, () => Record<string, RunImport>, string]>([
