@@ -8,8 +8,10 @@ import { pipeline } from "node:stream/promises";
 import { jcs } from "../../protocol/canonical";
 import { jwsDigest, peekJws } from "../../protocol/jws";
 import { type Commit, commit, descriptor, type LogEntry } from "../../protocol/messages";
-import { parseEdgeName } from "../../protocol/names";
+import type { objectRef } from "../../protocol/messages/common";
+import { edgeName } from "../../protocol/names";
 import { contentOf, peekOpening, runIdOf } from "../../protocol/opening";
+import type { Infer } from "../../protocol/shape";
 import {
   commitFile,
   descriptorFile,
@@ -38,6 +40,8 @@ export interface RunExport {
   readonly head: string;
   readonly objects: Readonly<Record<string, string>>;
 }
+
+type ObjectRef = Infer<typeof objectRef>;
 
 /** Ciphertext behind one of the export's URLs. */
 export type Download = (url: string) => Promise<AsyncIterable<Uint8Array>>;
@@ -103,7 +107,7 @@ async function writeObjects(fresh: string, options: WriteRunFolderOptions): Prom
   const { exported, dir, download, onProgress, signal } = options;
   const wanted = wantedObjects(exported, options.objects ?? "released");
   mkdirSync(path.join(fresh, "objects"), { recursive: true, mode: 0o700 });
-  for (const [done, digest] of wanted.entries()) {
+  for (const [done, { digest, size }] of wanted.entries()) {
     onProgress?.(done, wanted.length);
     const target = path.join(fresh, objectFile(digest));
     const held = path.join(dir, objectFile(digest));
@@ -113,7 +117,8 @@ async function writeObjects(fresh: string, options: WriteRunFolderOptions): Prom
     }
     const url = exported.objects[digest];
     if (url === undefined) continue; // swept or never uploaded: verify says so when it must be there
-    await pipeline(Readable.from(await download(url)), createWriteStream(target, { mode: 0o600 }), { signal });
+    const content = atMost(size, digest, await download(url));
+    await pipeline(Readable.from(content), createWriteStream(target, { mode: 0o600 }), { signal });
     const found = await digestFile(target);
     if (found.sha256 !== digest) {
       throw new RunFolderError("FOLDER_EXPORT", `object ${digest}: the store sent bytes with SHA-256 ${found.sha256}`);
@@ -122,21 +127,34 @@ async function writeObjects(fresh: string, options: WriteRunFolderOptions): Prom
   onProgress?.(wanted.length, wanted.length);
 }
 
-/** Digests, each once: outputs that are released, and logs. */
-function wantedObjects(exported: RunExport, which: "released" | "all"): string[] {
-  if (which === "all") return Object.keys(exported.objects);
-  const token = versionOfRun(exported);
-  const released = Object.values(peekJws("sealflow-descriptor+jwt", token, descriptor).releases);
-  const digests = [...exported.commits, ...exported.failures].flatMap(({ commit: text }) => {
+/** A store must not fill the disk. @throws RunFolderError FOLDER_EXPORT. */
+async function* atMost(size: number, digest: string, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > size) {
+      throw new RunFolderError("FOLDER_EXPORT", `object ${digest}: the store sends more than its ${size} bytes`);
+    }
+    yield chunk;
+  }
+}
+
+/** Each once: outputs that are released, and logs; or all that version, request and commits name. */
+function wantedObjects(exported: RunExport, which: "released" | "all"): ObjectRef[] {
+  const d = peekJws("sealflow-descriptor+jwt", versionOfRun(exported), descriptor);
+  const released = new Set(Object.values(d.releases).map(({ from }) => from));
+  const objects = [...exported.commits, ...exported.failures].flatMap(({ commit: text }) => {
     const c = peekCommit(text);
-    const outputs = released.flatMap(({ from }) => {
-      const { step, output } = parseEdgeName(from);
-      const object = step === c.step ? c.outputs[output] : undefined;
-      return object ? [object.digest] : [];
-    });
-    return [...outputs, c.log.digest];
+    const outputs = Object.entries(c.outputs).filter(
+      ([output]) => which === "all" || released.has(edgeName(c.step, output)),
+    );
+    return [...outputs.map(([, object]) => object), c.log];
   });
-  return [...new Set(digests)];
+  if (which === "all") {
+    const { imports } = contentOf(peekOpening(exported.request));
+    objects.push(...Object.values(d.datasets), ...Object.values(imports).map(({ object }) => object));
+  }
+  return [...new Map(objects.map((object) => [object.digest, object])).values()];
 }
 
 /**

@@ -429,6 +429,21 @@ describe("fetch", () => {
     ).rejects.toMatchObject({ code: "FOLDER_EXPORT" });
     expect(readdirSync(home).filter((name) => name.includes(".tmp"))).toEqual([]);
   });
+
+  test("takes no more bytes of an object than it has, and none of one that the run does not name", async () => {
+    let sent = 0;
+    const endless = async () =>
+      (async function* () {
+        for (; sent < 1 << 28; sent += 65_536) yield new Uint8Array(65_536);
+      })();
+    const options = { exported: good.exported, dir: path.join(home, "endless"), keys: keysOf(good) };
+    await expect(fetchRun({ ...options, download: endless })).rejects.toMatchObject({ code: "FOLDER_EXPORT" });
+    expect(sent).toBeLessThan(1 << 20);
+    const objects = { ...good.exported.objects, [hex("unnamed")]: "https://store.invalid/unnamed" };
+    const exported = { ...good.exported, objects };
+    const all = { ...options, exported, dir: path.join(home, "unnamed"), objects: "all" as const };
+    expect((await fetchRun({ ...all, download: downloadFrom(good.objects) })).report.ok).toBe(true);
+  });
 });
 
 test("a folder that does not exist is an error with the remedy", async () => {
