@@ -89,6 +89,7 @@ describe("a pipeline under the real engine", () => {
     for (const step of ["split", "train", "check"]) {
       expect(await grantOf(state[`spam-${step}`])).not.toEqual(REVOKED);
       expect(JSON.stringify(state[`spam-${step}`]).length).toBeLessThan(4096);
+      expect(state[`spam-${step}`]).not.toHaveProperty("stackTrace");
     }
     expect(state["spam-split"]?.outputs?.identity).not.toBe(state["spam-check"]?.outputs?.identity);
     const file = JSON.parse(project.read(".sealflow/pipelines/dev/spam.json"));
