@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import * as path from "node:path";
 import { findProject } from "../provider/server/context";
+import { terminalJson, terminalSafe } from "../provider/server/text";
 import type { Io } from "./io";
-import { terminalSafe } from "./support/text";
 
 export class Context {
   constructor(
@@ -35,7 +35,7 @@ export class Context {
 
   /** The command's answer: text for people, or the same data as JSON. */
   result(data: unknown, text: string | readonly string[]): void {
-    const shown = this.json ? JSON.stringify(data, null, 2) : terminalSafe([text].flat().join("\n"));
+    const shown = this.json ? terminalJson(data) : terminalSafe([text].flat().join("\n"));
     this.io.stdout.write(`${shown}\n`);
   }
 

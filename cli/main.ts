@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { CommanderError } from "commander";
+import { terminalJson, terminalSafe } from "../provider/server/text";
 import { packageRoot } from "./engine";
 import { EXIT, explain } from "./exit-codes";
 import { type Io, processIo } from "./io";
 import { makeProgram } from "./program";
 import type { Backend } from "./run/backend";
 import { localBackend } from "./run/local";
-import { terminalSafe } from "./support/text";
 
 /** What tests replace. */
 export interface MainOptions {
@@ -36,7 +36,7 @@ export async function main(argv: readonly string[], options: MainOptions = {}): 
     // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     const { code: exit, text, error: told } = explain(error);
-    if (wantsJson(argv)) io.stdout.write(`${JSON.stringify({ error: told }, null, 2)}\n`);
+    if (wantsJson(argv)) io.stdout.write(`${terminalJson({ error: told })}\n`);
     io.stderr.write(`sealflow: ${terminalSafe(text)}\n`);
     return exit;
   } finally {

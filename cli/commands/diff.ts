@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
+import { terminalSafe } from "../../provider/server/text";
 import type { Context } from "../context";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
-import { terminalSafe } from "../support/text";
 import { trustDiff } from "../trust-diff";
 import { trustDiffMarkdown } from "../trust-diff/markdown";
 import { readPreview } from "../trust-diff/preview";

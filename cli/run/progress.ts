@@ -1,6 +1,7 @@
 /** Live progress of a run: a table that is drawn again on a terminal, lines elsewhere. */
+
+import { terminalSafe } from "../../provider/server/text";
 import type { Output } from "../io";
-import { terminalSafe } from "../support/text";
 import type { StepProgress } from "./backend";
 import { StepClock, type StepState } from "./clock";
 

@@ -3,6 +3,7 @@ import { credentials } from "@grpc/grpc-js";
 import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import type { Log } from "./context";
+import { terminalSafe } from "./text";
 
 export interface EngineLog {
   /** The log of one operation. `end` takes its status off the display. */
@@ -24,7 +25,7 @@ export function createEngineLog(): EngineLog {
     const request = new LogRequest();
     request.setUrn(urn);
     request.setSeverity(severity);
-    request.setMessage(message);
+    request.setMessage(terminalSafe(message));
     request.setEphemeral(ephemeral);
     const engine = client;
     const sent = new Promise<void>((resolve) => engine.log(request, () => resolve()));

@@ -12,6 +12,7 @@ import { createEngineLog } from "./engine-log";
 import { ProviderError } from "./errors";
 import * as operations from "./operations";
 import { packageSchema } from "./schema";
+import { terminalSafe } from "./text";
 import { fromStruct, toStruct } from "./values";
 
 export interface ServiceOptions {
@@ -169,7 +170,7 @@ function unary<Request, Response>(work: (request: Request) => Promise<Response>)
       .then(() => work(call.request))
       .then(
         (response) => callback(null, response),
-        (error: unknown) => callback({ code: status.UNKNOWN, details: describe(error) }),
+        (error: unknown) => callback({ code: status.UNKNOWN, details: terminalSafe(describe(error)) }),
       );
   };
 }

@@ -111,8 +111,12 @@ describe("verify", () => {
     writeFileSync(file, before);
     expect(changed.code).toBe(2);
     writeFileSync(path.join(dir, "\x1b]0;title\x07"), "");
+    writeFileSync(path.join(dir, "\u009b2J"), "");
     const odd = await sealflow("verify", "folder");
-    rmSync(path.join(dir, "\x1b]0;title\x07"));
+    const oddJson = await sealflow("verify", "folder", "--json");
+    for (const name of ["\x1b]0;title\x07", "\u009b2J"]) rmSync(path.join(dir, name));
+    expect(oddJson.stdout).not.toContain("\u009b");
+    expect(oddJson.json.problems.map((p: { file: string }) => p.file)).toContain("\u009b2J");
     expect(odd.stdout).toContain("\ufffd]0;title\ufffd: is no file of a run folder");
     expect(changed.stdout).toMatch(/NOT VERIFIED/);
     expect(changed.stdout).toContain("commits/numbers.0.1.jws");

@@ -8,6 +8,7 @@ import { type ServerIdentity, serverIdentity } from "../../relying-party/dev/cer
 import { type Listener, listen } from "../../relying-party/dev/serve";
 import { createLedger, type Ledger } from "../../relying-party/ledger";
 import { LedgerClient, type LedgerEvent } from "../../relying-party/ledger-client";
+import { readEvents } from "../../relying-party/ledger-client/sse";
 import { caller } from "../support/ledger-caller";
 import { ciphertext, createWorld, type World } from "../support/ledger-world";
 
@@ -230,4 +231,15 @@ describe("a network that fails", () => {
     const events = client.events(world.pipelineUid, read, () => {}, new AbortController().signal);
     await expect(events).rejects.toMatchObject({ code: "FORBIDDEN", status: 403 });
   });
+});
+
+it.each(["data: x\n", "data: x"])("an event that never ends is given up: %j", async (piece) => {
+  let sent = 0;
+  const endless = Readable.from(
+    (function* () {
+      for (; sent < 1 << 24; sent += 1024) yield Buffer.from(piece.repeat(1024 / piece.length));
+    })(),
+  );
+  await expect(readEvents(endless).next()).rejects.toThrow(/too long/);
+  expect(sent).toBeLessThan(1 << 20);
 });

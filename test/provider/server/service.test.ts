@@ -48,6 +48,7 @@ const thing: Definition<Inputs, Outputs> = {
   async create(context, inputs) {
     calls.push(["create", inputs]);
     if (inputs.name === "boom") throw new ProviderError("SOURCE", "no folder. Create it");
+    if (inputs.name === "steers") throw new ProviderError("SOURCE", "a server said \x1b[2J\u009b2J");
     if (inputs.name === "wait") await new Promise((_, reject) => waitFor(context.signal, reject));
     return { id: `id-${inputs.name}`, outputs: { address: "a", key: "k", count: 1 } };
   },
@@ -236,6 +237,10 @@ describe("create, update, read, delete", () => {
 
   it("an error shows its message and code", async () => {
     await expect(create({ name: "boom" })).rejects.toThrow("no folder. Create it [SOURCE]");
+  });
+
+  it("an error that quotes a server does not steer the terminal", async () => {
+    await expect(create({ name: "steers" })).rejects.toThrow("a server said \ufffd[2J\ufffd2J [SOURCE]");
   });
 
   it("cancel ends what runs, with what to do next", async () => {
