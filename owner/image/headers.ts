@@ -15,6 +15,10 @@ import type { EntryHeader } from "./guard";
 const ZEROS = Buffer.alloc(64 * 1024);
 /** Of pax records or a long name. */
 const MAX_EXTENSION = 1024 * 1024;
+/** Entries are kept until their layer is checked, and a gzipped layer can hold any number of them: bytes of memory. */
+const MAX_ENTRIES = 256 * 1024 * 1024;
+/** Of an entry besides its names. */
+const ENTRY = 200;
 const TYPES: Readonly<Record<string, string>> = {
   "0": "file",
   "1": "link",
@@ -45,6 +49,9 @@ export class LayerHeaders {
   #gathered: Uint8Array[] = [];
   /** By type: what stands before the next entry. */
   readonly #extensions = new Map<string, Extension>();
+  #entries = 0;
+  /** About what its entries take. */
+  #memory = 0;
 
   /** @param label names the layer in errors. */
   constructor(
@@ -129,6 +136,10 @@ export class LayerHeaders {
       if (bytes > MAX_PATH)
         throw new TarRefusal(`${at} has a path of ${bytes} bytes, at most ${MAX_PATH} are possible`);
     }
+    this.#entries++;
+    this.#memory += ENTRY + name.length + linkname.length;
+    if (this.#memory > MAX_ENTRIES)
+      throw new TarRefusal(`has more than ${this.#entries} entries, which is more than layers of images have`);
     // Old archives have folders as files of such names.
     const type = TYPES[flag] === "file" && name.endsWith("/") ? "directory" : (TYPES[flag] as string);
     if (size > 0 && type !== "file")

@@ -34,6 +34,7 @@ export interface Extension {
 
 export const EXTENSIONS: ReadonlySet<string> = new Set(["x", "L", "K"]);
 const ENTRIES: ReadonlySet<string> = new Set(["0", "1", "2", "3", "4", "5", "6", "7"]);
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const POSIX = "ustar\x0000";
 const GNU = "ustar  \0";
 /** Bytes of the fields that are read: begin and end. */
@@ -115,7 +116,7 @@ function given(bytes: Uint8Array, what: string): string {
 function whole(bytes: Uint8Array, what: string): string {
   if (bytes.includes(0)) throw new TarRefusal(`has a ${what} with a zero byte in it`);
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch {
     throw new TarRefusal(`has a ${what} that is not UTF-8`);
   }
@@ -141,5 +142,7 @@ function decimal(said: string): number {
 /** The field itself counts as spaces. */
 function checksumOf(block: Uint8Array): number {
   const [from, to] = FIELD.checksum;
-  return block.reduce((sum, byte, i) => sum + (i >= from && i < to ? 0x20 : byte), 0);
+  let sum = 0x20 * (to - from);
+  for (let i = 0; i < BLOCK; i++) if (i < from || i >= to) sum += block[i] as number;
+  return sum;
 }

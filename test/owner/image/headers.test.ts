@@ -366,3 +366,13 @@ test("names come from where every extractor takes them", () => {
     "file sized ",
   ]);
 });
+
+test("a layer of endlessly many entries is refused before they fill the memory", async () => {
+  const entry = (await tarOf([{ name: `${"d".repeat(90)}/${"f".repeat(90)}` }])).subarray(0, 512);
+  const thousand = Buffer.concat(Array.from({ length: 1000 }, () => entry));
+  const headers = new LayerHeaders(() => undefined, "layer");
+  const endless = () => {
+    for (let n = 0; n < 2000; n++) headers.write(thousand);
+  };
+  expect(endless).toThrow(/^layer: has more than \d{6} entries/);
+});
