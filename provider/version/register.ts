@@ -48,22 +48,19 @@ export async function listVersions(context: Context, ledger: LedgerClient, keys:
  * Registers what `content` says. A version that is registered already with the same content is adopted, so an `up` that
  * broke off after registering goes on here.
  * @param old what this stack registered last.
- * @throws ProviderError LEDGER_BEHIND
+ * @throws ProviderError LEDGER_BEHIND; ProtocolError or DescriptorError when the ledger's last version is not the owner's.
  */
 export async function registerVersion(
   context: Context,
   { connection, ledger }: RelyingParty,
   keys: Keys,
   content: VersionContent,
-  old: { readonly sequence: number; readonly ledgerKey: string } | undefined,
+  old: (Pick<Version, "digest" | "sequence"> & { readonly ledgerKey: string }) | undefined,
 ): Promise<Version> {
   const versions = await listVersions(context, ledger, keys);
   const last = versions.at(-1);
-  if (old && old.ledgerKey === connection.ledgerKey && (last?.sequence ?? 0) < old.sequence) {
-    const found = `it knows ${last ? `version ${last.sequence}` : "no version"}, this stack registered ${old.sequence}`;
-    const remedy = "Restore its newest backup; to go on with what it has, run `pulumi refresh` first";
-    throw new ProviderError("LEDGER_BEHIND", `the ledger lost versions of ${keys.facts.name}: ${found}. ${remedy}`);
-  }
+  if (old && old.ledgerKey === connection.ledgerKey) requireKnown(versions, old, keys.facts.name);
+  const before = last && (await ownersVersion(last, keys));
   const next = buildDescriptor({
     facts: keys.facts,
     previous: last ? { token: last.token, sequence: last.sequence } : null,
@@ -72,14 +69,34 @@ export async function registerVersion(
     releases: content.releases ?? {},
     datasets: content.datasets ?? {},
   });
-  if (last?.state === "open") {
-    const open = await verifyDescriptor(last.token, keys.facts.ownerPublicKey);
-    if (sameContent(open, next)) return last;
-  }
+  if (last?.state === "open" && before && sameContent(before, next)) return last;
   const token = await signDescriptor(next, ownerKey(keys.root));
   context.log.status(`registering version ${next.sequence}`);
   await ledger.registerDescriptor(token);
   return { digest: jwsDigest(token), sequence: next.sequence, token, state: "open" };
+}
+
+/** The ledger still has what the stack registered last, as it was. */
+function requireKnown(versions: readonly Version[], old: Pick<Version, "digest" | "sequence">, name: string): void {
+  const last = versions.at(-1);
+  const same = versions.find(({ sequence }) => sequence === old.sequence);
+  if (same?.digest === old.digest) return;
+  const known = same ? `another version ${old.sequence}` : last ? `version ${last.sequence}` : "no version";
+  const remedy = "Restore its newest backup; to go on with what it has, run `pulumi refresh` first";
+  throw new ProviderError(
+    "LEDGER_BEHIND",
+    `the ledger lost versions of ${name}: it knows ${known}, this stack registered ${old.sequence}. ${remedy}`,
+  );
+}
+
+/** What the next version is signed upon: the owner's own last one, whatever the ledger calls it. */
+async function ownersVersion({ token, sequence }: Version, { facts }: Keys): Promise<Descriptor> {
+  const d = await verifyDescriptor(token, facts.ownerPublicKey);
+  if (d.pipelineUid === facts.pipelineUid && d.sequence === sequence) return d;
+  throw new ProviderError(
+    "LEDGER_BEHIND",
+    `what the ledger shows as version ${sequence} of ${facts.name} is version ${d.sequence} of ${d.name}. Do not go on with it`,
+  );
 }
 
 function sameContent(a: Descriptor, b: Descriptor): boolean {
