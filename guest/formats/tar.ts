@@ -1,6 +1,7 @@
 /**
  * tar (ustar, pax, GNU long names): regular files and folders with plain relative names; every member is checked as its
- * name's ending says. A member of unknown kind must be text, or the edge must allow unsafe formats.
+ * name's ending says. A member of unknown kind must be text, or the edge must allow unsafe formats. What programs read in
+ * two ways (a name said twice, a file that some take for a folder) is refused: what was checked is what they find.
  */
 import type { Format } from "../../protocol/formats";
 import { Collector } from "./gather";
@@ -26,6 +27,11 @@ const ENDINGS: Readonly<Record<string, Format>> = {
   feather: "arrow",
   onnx: "onnx",
 };
+
+/** What is read by unpickling, which runs code. The oldest form of a pickle is letters and digits only. */
+const PICKLES = new Set(["pkl", "pickle", "pck", "dill", "joblib", "pt", "pth", "ckpt", "bin"]);
+
+const TWO_WAYS = "tar has a member that is read in two ways";
 
 export class TarChecker implements Checker {
   #part: "header" | "body" | "padding" | "extension" | "end" = "header";
@@ -94,7 +100,10 @@ export class TarChecker implements Checker {
       return;
     }
     if (type !== "0" && type !== "5") refuse("tar has a member that is neither file nor folder");
-    const name = this.#nextName ?? ustarName(h);
+    const own = ustarName(h);
+    const name = this.#nextName ?? own;
+    // Of the oldest type, a folder is a file whose name ends so: readers of it look for the next header in its content.
+    if (type === "0" && (name.endsWith("/") || (h[156] === 0 && own.endsWith("/")))) refuse(TWO_WAYS);
     const bytes = this.#nextSize ?? size;
     this.#nextName = undefined;
     this.#nextSize = undefined;
@@ -111,11 +120,16 @@ export class TarChecker implements Checker {
     const ending = /\.([A-Za-z0-9]+)$/.exec(name)?.[1]?.toLowerCase() ?? "";
     const format = Object.hasOwn(ENDINGS, ending) ? ENDINGS[ending] : undefined;
     if (format) return this.checkerOf(format);
+    if (!this.allowUnsafe && PICKLES.has(ending)) {
+      refuse("tar has a member that is read by unpickling it; say allowUnsafeFormat");
+    }
     return this.allowUnsafe ? { write: () => undefined, end: () => undefined } : new OtherMemberChecker();
   }
 
   #beginExtension(type: string, size: number): void {
     if (size === 0 || size > MAX_EXTENSION) refuse("tar has an extended header of impossible size");
+    // Which of two says the name is another one for every reader.
+    if (this.#nextName !== undefined || this.#nextSize !== undefined) refuse(TWO_WAYS);
     this.#extension = { type, bytes: [] };
     this.#begin("extension", size);
   }
@@ -141,8 +155,11 @@ export class TarChecker implements Checker {
       return;
     }
     for (const [key, value] of paxRecords(bytes)) {
-      if (key === "path") this.#nextName = value;
-      else if (key === "size") {
+      if (key === "path") {
+        if (this.#nextName !== undefined) refuse(TWO_WAYS);
+        this.#nextName = value;
+      } else if (key === "size") {
+        if (this.#nextSize !== undefined) refuse(TWO_WAYS);
         if (!/^\d{1,15}$/.test(value)) refuse("tar has a malformed size");
         this.#nextSize = Number(value);
       } else if (key === "linkpath" || key.startsWith("GNU.sparse")) refuse("tar has a link or a sparse file");
@@ -178,7 +195,7 @@ function sizeField(h: Buffer): number {
   // Base 256, for sizes from 8 GiB.
   if (((h[124] as number) & 0x80) === 0) return octal(h, 124, 12);
   const size = h.readBigUInt64BE(128);
-  if (h.subarray(125, 128).some((b) => b !== 0) || size > BigInt(Number.MAX_SAFE_INTEGER))
+  if (h[124] !== 0x80 || h.subarray(125, 128).some((b) => b !== 0) || size > BigInt(Number.MAX_SAFE_INTEGER))
     refuse("tar has a malformed size");
   return Number(size);
 }
@@ -193,8 +210,10 @@ function octal(h: Buffer, at: number, length: number): number {
 
 function ustarName(h: Buffer): string {
   const field = (at: number, length: number) => h.toString("utf8", at, at + length).replace(/\0[\s\S]*$/, "");
-  // GNU's own variant uses the prefix field for other things.
-  const prefix = h.toString("latin1", 257, 263) === "ustar\0" ? field(345, 155) : "";
+  // Only POSIX has a prefix; GNU's own variant uses the field for other things, and readers take it for one all the same.
+  const posix = h.toString("latin1", 257, 263) === "ustar\0";
+  if (!posix && h.subarray(345, 500).some((byte) => byte !== 0)) refuse(TWO_WAYS);
+  const prefix = posix ? field(345, 155) : "";
   return prefix ? `${prefix}/${field(0, 100)}` : field(0, 100);
 }
 
@@ -207,10 +226,11 @@ function checkName(name: string): void {
 function* paxRecords(bytes: Buffer): Generator<[string, string]> {
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
-    const length = Number(bytes.toString("latin1", at, space));
+    const digits = bytes.toString("latin1", at, space);
+    const length = /^[1-9]\d{0,5}$/.test(digits) ? Number(digits) : 0;
     const record = bytes.subarray(space + 1, at + length - 1);
     const equals = record.indexOf(0x3d);
-    if (space < 0 || !Number.isInteger(length) || length < 5 || at + length > bytes.length || equals < 1) {
+    if (space < 0 || length < 5 || at + length > bytes.length || bytes[at + length - 1] !== 0x0a || equals < 1) {
       refuse("tar has a malformed extended header");
     }
     yield [record.toString("utf8", 0, equals), record.toString("utf8", equals + 1)];

@@ -241,7 +241,13 @@ describe("onnx", () => {
 });
 
 describe("tar", () => {
-  const member = (name: string, content: Buffer | string = "", type = "0", size?: number): Buffer => {
+  const member = (
+    name: string,
+    content: Buffer | string = "",
+    type = "0",
+    size?: number,
+    change: (header: Buffer) => void = () => {},
+  ): Buffer => {
     const body = Buffer.from(content as string);
     const h = Buffer.alloc(512);
     h.write(name, 0, 100);
@@ -250,6 +256,7 @@ describe("tar", () => {
     h.write("        ", 148);
     h.write(type, 156);
     h.write("ustar\u000000", 257);
+    change(h);
     h.write(
       `${h
         .reduce((a, b) => a + b, 0)
@@ -295,6 +302,59 @@ describe("tar", () => {
   ])("refuses %s, also when unsafe formats are allowed", (_what, file, message) => {
     expect(check("tar", file)).toMatch(message);
     expect(check("tar", file, true)).toMatch(message);
+  });
+  // Each was read by Python's tarfile as another name, or with a member that the check never saw.
+  const longName = (name: string) => member("././@LongLink", `${name}\0`, "L");
+  const changed = (name: string, type: string, change: (header: Buffer) => void) =>
+    member(name, "text", type, undefined, change);
+  test.each([
+    [
+      "a prefix where GNU's own variant has none",
+      changed("passwd", "0", (h) => void h.fill("ustar  \0", 257, 265).write("../../etc", 345)),
+      /two ways/,
+    ],
+    [
+      "a prefix in a header without a magic",
+      changed("a", "0", (h) => void h.fill(0, 257, 265).write("b", 345)),
+      /two ways/,
+    ],
+    ["a file with a folder's name", member("a.csv/", "x"), /two ways/],
+    ["one of the oldest type", changed("x/", "\0", () => {}), /two ways/],
+    ["the same, renamed", Buffer.concat([pax("path=a.csv"), changed("x/", "\0", () => {})]), /two ways/],
+    ["two long names", Buffer.concat([longName("a.csv"), longName("b.csv"), member("c", "x")]), /two ways/],
+    [
+      "a long name and a pax name",
+      Buffer.concat([longName("../a.csv"), pax("path=b.csv"), member("c", "x")]),
+      /two ways/,
+    ],
+    ["two pax names", Buffer.concat([pax("path=a.csv", "path=b.csv"), member("c", "x")]), /two ways/],
+    ["two pax sizes", Buffer.concat([pax("size=1", "size=1"), member("c", "x")]), /two ways/],
+    [
+      "a pax length that is no plain number",
+      Buffer.concat([member("p", "1.8e1 path=ok.csv\n", "x"), member("../c", "x")]),
+      /malformed/,
+    ],
+    [
+      "a pax record without its line feed",
+      Buffer.concat([member("p", "15 path=ok.csv ", "x"), member("../c", "x")]),
+      /malformed/,
+    ],
+    [
+      "a size in base 256 with another mark",
+      changed("c", "0", (h) => void h.fill(0, 124, 136).fill(0x81, 124, 125).fill(4, 135, 136)),
+      /malformed/,
+    ],
+  ])("refuses %s", (_what, file, message) => {
+    expect(check("tar", tar(file))).toMatch(message);
+    expect(check("tar", tar(file), true)).toMatch(message);
+  });
+  test("a pickle in letters is refused by its name, unless the edge allows it", () => {
+    // pickle.dumps(…, 0) of an object whose __reduce__ is (os.system, ("id",)).
+    const pickle = "cposix\nsystem\np0\n(Vid\np1\ntp2\nRp3\n.";
+    for (const name of ["model.pkl", "MODEL.PICKLE", "a/model.joblib", "model.pt", "pytorch_model.bin"]) {
+      expect(check("tar", tar(member(name, pickle)))).toMatch(/unpickling/);
+      expect(check("tar", tar(member(name, pickle)), true)).toBe("ok");
+    }
   });
   test("a pickle among the members is refused, whatever its name, unless the edge allows it", () => {
     const pickle = Buffer.from("800495", "hex");
