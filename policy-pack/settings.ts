@@ -1,10 +1,10 @@
 /** Configuration of every rule: which stacks are production. */
 
-/** Regular expressions for names of stacks. Default: a part of the name is `prod` or `production`. */
-export const DEFAULT_PRODUCTION = ["(^|[-_.])prod(uction)?([-_.]|$)"];
+/** Regular expressions for names of stacks. Default: a part of the name is `prod` or `production`, numbered or not. */
+export const DEFAULT_PRODUCTION = ["(^|[-_.])prod(uction)?[0-9]*([-_.]|$)"];
 
 export interface RuleConfig {
-  /** Regular expressions; a stack whose name matches one is production. @default DEFAULT_PRODUCTION */
+  /** Regular expressions, upper and lower case alike; a stack whose name matches one is production. @default DEFAULT_PRODUCTION */
   readonly production?: readonly string[];
 }
 
@@ -13,7 +13,7 @@ export const CONFIG_SCHEMA = {
     production: {
       type: "array" as const,
       items: { type: "string" as const },
-      description: "Regular expressions for the names of production stacks",
+      description: "Regular expressions for the names of production stacks, upper and lower case alike",
     },
   },
 };
@@ -23,7 +23,7 @@ export function isProduction(stack: string, { production = DEFAULT_PRODUCTION }:
   if (production.length === 0) throw new Error("production: the list is empty, so no stack would be production");
   return production.some((text) => {
     try {
-      return new RegExp(text).test(stack);
+      return new RegExp(text, "i").test(stack);
     } catch {
       throw new Error(`production: "${text}" is no regular expression`);
     }

@@ -34,10 +34,12 @@ export function podsOf(resource: Seen): Pod[] {
 
 const RUNNER = RUNNER_ARGV.at(-1);
 
-/** Whether a pod is a step's: it carries initdata, or starts the runner. */
+/** Whether a pod is a step's: it carries initdata, or starts the runner, by a shell or not. */
 export const isStep = (pod: Pod): boolean =>
   pod.annotations[INITDATA_ANNOTATION] !== undefined ||
-  containersOf(pod).some(({ container }) => Array.isArray(container.command) && container.command.includes(RUNNER));
+  containersOf(pod).some(({ container }) =>
+    [container.command, container.args].flat().some((word) => text(word)?.includes(String(RUNNER))),
+  );
 
 export interface Container extends Fields {
   readonly name?: unknown;
@@ -79,9 +81,19 @@ function nested(from: Seen, value: unknown, at: string, depth: number): Pod[] {
   if (typeof value === "string") return manifestsIn(value).flatMap((object) => manifestPods(from, object, at, depth));
   if (Array.isArray(value)) return value.flatMap((item, i) => nested(from, item, `${at}[${i}]`, depth + 1));
   if (!isFields(value)) return [];
-  return Object.entries(value).flatMap(([key, field]) =>
-    nested(from, field, at === "" ? key : `${at}.${key}`, depth + 1),
-  );
+  return Object.entries(value).flatMap(([key, field]) => {
+    const place = at === "" ? key : `${at}.${key}`;
+    return [...embedded(from, field, place), ...nested(from, field, place, depth + 1)];
+  });
+}
+
+/** Items of a list kind: whole objects, not texts. */
+function embedded(from: Seen, list: unknown, at: string): Pod[] {
+  return listOf(list).flatMap((item, i) => {
+    const kind = text(item.kind) ?? /^kubernetes:[^:]+:([A-Za-z]+)List$/.exec(from.type)?.[1];
+    const pod = kind === undefined ? undefined : podIn(from, `${at}[${i}]`, kind, item);
+    return pod ? [pod] : [];
+  });
 }
 
 function manifestPods(from: Seen, object: Fields, at: string, depth: number): Pod[] {

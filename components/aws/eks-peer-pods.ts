@@ -29,7 +29,7 @@ export class EksPeerPods extends PlatformComponent {
   readonly sweep: Sweep;
 
   constructor(name: string, args: EksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:EksPeerPods", name, opts, (self) => {
+    super("sealflow:index:EksPeerPods", name, args, opts, (self) => {
       checkPlatform(name, factsOf(args), ownProblems(args), self);
       return { platform: PLATFORM, guestImage: guestImageOf(args) };
     });

@@ -30,7 +30,7 @@ export class AksPeerPods extends PlatformComponent {
   readonly sweep: pulumi.Output<Sweep>;
 
   constructor(name: string, args: AksPeerPodsArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:AksPeerPods", name, opts, (self) => {
+    super("sealflow:index:AksPeerPods", name, args, opts, (self) => {
       checkPlatform(name, factsOf(args), ownProblems(args), self);
       return { platform: PLATFORM_OF[args.tee ?? AzureTee.SevSnp], guestImage: guestImageOf(args) };
     });

@@ -19,7 +19,7 @@ export class BareMetal extends PlatformComponent {
   readonly before: pulumi.Resource[];
 
   constructor(name: string, args: BareMetalArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:BareMetal", name, opts, (self) => {
+    super("sealflow:index:BareMetal", name, args, opts, (self) => {
       checkPlatform(name, factsOf(args), ownProblems(args), self);
       return { platform: platformOf(args), guestImage: guestImageOf(args) };
     });

@@ -34,7 +34,7 @@ export class ExistingCluster extends PlatformComponent {
   readonly before: pulumi.Resource[];
 
   constructor(name: string, args: ExistingClusterArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:ExistingCluster", name, opts, (self) => {
+    super("sealflow:index:ExistingCluster", name, args, opts, (self) => {
       check(name, args, self);
       return args;
     });

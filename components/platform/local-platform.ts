@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { GuestSettings } from "../../model";
+import { waiversOf } from "../waivers";
 import type { Platform } from "./platform";
 
 export interface LocalPlatformArgs {
@@ -26,7 +27,7 @@ export class LocalPlatform extends pulumi.ComponentResource implements Platform 
   readonly guest: GuestSettings;
 
   constructor(name: string, args: LocalPlatformArgs = {}, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:LocalPlatform", name, {}, opts);
+    super("sealflow:index:LocalPlatform", name, waiversOf(args), opts);
     this.tee = "sample";
     this.runtimeClass = "sealflow-simulated";
     this.confidential = false;

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { GuestSettings } from "../../model";
 import type { PlatformWiring } from "../../model/platforms";
+import { waiversOf } from "../waivers";
 import type { ClusterPlatform, RuntimeNeeds } from "./cluster";
 import { wiringOf } from "./peer-pods";
 import type { GuestImage } from "./platform";
@@ -35,14 +36,18 @@ export abstract class PlatformComponent extends pulumi.ComponentResource impleme
   /** What must be there before the runtime, and must outlive it. */
   abstract readonly before: readonly pulumi.Resource[];
 
-  /** @param checked stops at what is wrong with the arguments, warns on `self`, and tells the rest. */
+  /**
+   * @param args of the platform; of them the waivers are registered.
+   * @param checked stops at what is wrong with the arguments, warns on `self`, and tells the rest.
+   */
   protected constructor(
     type: string,
     name: string,
+    args: object,
     opts: pulumi.ComponentResourceOptions | undefined,
     checked: (self: pulumi.Resource) => PlatformFacts,
   ) {
-    super(type, name, {}, opts);
+    super(type, name, waiversOf(args ?? {}), opts);
     const facts = checked(this);
     this.clusterName = name;
     this.platform = facts.platform;

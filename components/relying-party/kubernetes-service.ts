@@ -16,7 +16,7 @@ export const optionsOf = ({ parent, provider, dependsOn = [] }: ServiceScope, mo
 
 /**
  * Restricted: every pod of the relying party passes it.
- * @param acknowledgeSameCluster kept where people and policy packs look for waivers.
+ * @param acknowledgeSameCluster kept where people who look at the cluster find it.
  */
 export function restrictedNamespace(
   scope: ServiceScope,

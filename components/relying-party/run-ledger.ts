@@ -10,6 +10,7 @@ import { LedgerKeys } from "../../resources/ledger-keys";
 import type { RelyingPartyReference } from "../../resources/relying-party-reference";
 import { childOf } from "../options";
 import type { StorageOutputs } from "../storage/encrypted-storage";
+import { waiversOf } from "../waivers";
 import { createDatabase, type DatabaseSource, isInCluster } from "./database";
 import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
@@ -59,7 +60,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
   readonly reference: RelyingPartyReference;
 
   constructor(name: string, args: RunLedgerArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:RunLedger", name, {}, opts);
+    super("sealflow:index:RunLedger", name, waiversOf(args), opts);
     const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
     const { namespace = "ledger", replicas = production ? 2 : 1, port = LEDGER_PORT } = args;
     const problems = [...placementProblems(args, this), ...tlsProblems(args.certificate)];

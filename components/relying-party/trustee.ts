@@ -4,6 +4,7 @@ import { DATABASE_SECRETS, databaseSecrets, TRUSTEE_PORT, trusteeService } from 
 import { KbsAdminKey } from "../../resources/kbs-admin-key";
 import { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
+import { waiversOf } from "../waivers";
 import { accessOf, createDatabase, type DatabaseSource, isInCluster } from "./database";
 import { createService, optionsOf, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
@@ -51,7 +52,7 @@ export class Trustee extends pulumi.ComponentResource {
   readonly certificate: TlsSource;
 
   constructor(name: string, args: TrusteeArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("sealflow:index:Trustee", name, {}, opts);
+    super("sealflow:index:Trustee", name, waiversOf(args), opts);
     const production = (args.mode ?? ServiceMode.Production) === ServiceMode.Production;
     const { namespace = "trustee", replicas = production ? 2 : 1, port = TRUSTEE_PORT } = args;
     const problems = [...placementProblems(args, this), ...tlsProblems(args.certificate)];

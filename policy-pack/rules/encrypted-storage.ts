@@ -9,7 +9,8 @@ export const encryptedStorage: Rule = {
   name: "sealflow-closed-storage",
   description: "Stores of sealed objects are encrypted at rest, reached by TLS only, and never public.",
   reason: "whoever lists or deletes objects learns sizes and ends runs",
-  remedy: "make stores with EncryptedStorage of sealflow/aws or sealflow/azure, and leave its protections on",
+  remedy:
+    "make stores with EncryptedBucket of sealflow/aws or EncryptedContainer of sealflow/azure, and leave their protections on",
   check: (resource) => [...publicAccess(resource), ...account(resource)],
   checkStack: unprotected,
 };
@@ -22,8 +23,8 @@ const BESIDE: Readonly<Record<string, string>> = {
 };
 const PUBLIC_ACCESS = ["blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"];
 
-const ofStorage = ({ parentTypes }: Seen): boolean =>
-  parentTypes.some((type) => /^sealflow:index:\w*Storage$/.test(type));
+const STORES = new Set(["sealflow:index:EncryptedBucket", "sealflow:index:EncryptedContainer"]);
+const ofStorage = ({ parentTypes }: Seen): boolean => parentTypes.some((type) => STORES.has(type));
 /** `aws:s3/bucketPolicy:BucketPolicy` → `BucketPolicy`; S3's older V2 types count as the same. */
 const s3Kind = ({ type }: Seen): string | undefined => /^aws:s3\/\w+:(\w+?)(?:V2)?$/.exec(type)?.[1];
 
@@ -52,6 +53,9 @@ function account(resource: Seen): Violation[] {
   const rules = isFields(props.networkRuleSet) ? props.networkRuleSet : {};
   const problems = [
     ...(props.allowBlobPublicAccess === false ? [] : ["allowBlobPublicAccess is not false"]),
+    ...(props.allowSharedKeyAccess === false
+      ? []
+      : ["allowSharedKeyAccess is not false, so account keys read everything"]),
     ...(props.enableHttpsTrafficOnly === true ? [] : ["enableHttpsTrafficOnly is not true"]),
     ...(props.minimumTlsVersion === "TLS1_2" || props.minimumTlsVersion === "TLS1_3"
       ? []

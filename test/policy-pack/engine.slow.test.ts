@@ -46,3 +46,19 @@ it("the same program passes as a stack for development", async () => {
   const said = await project.ok(["preview", "-s", "dev", "--policy-pack", PACK]);
   expect(said).toContain("sealflow");
 });
+
+it("waivers of components are seen, too", async () => {
+  project.write(
+    "stacks/index.js",
+    `
+const { BareMetal } = require("sealflow/kubernetes");
+const stock = "no image of our own yet";
+const platform = new BareMetal("hosts", { tee: "snp", guestImagePolicy: "stock", acknowledgeStockGuestImage: stock });
+exports.runtimeClass = platform.runtimeClass;
+`,
+  );
+  const { code, stdout, stderr } = await project.pulumi(["preview", "-s", "prod", "--policy-pack", PACK]);
+  const said = (stdout + stderr).replace(/\s+/g, " ");
+  expect(said).toContain("hosts: acknowledgeStockGuestImage: a weakness of the platform is accepted");
+  expect(code).not.toBe(0);
+}, 120_000);

@@ -1,4 +1,4 @@
-import { renderJob } from "../../policy";
+import { RUNNER_ARGV, renderJob } from "../../policy";
 import { RULES } from "../../policy-pack/rules";
 import { isProduction } from "../../policy-pack/settings";
 import { type Rule, type Seen, UNKNOWN } from "../../policy-pack/types";
@@ -117,6 +117,26 @@ it("reads manifests in which the engine fills in a number, and refuses those tha
   expect(messages(name, [broken])).toEqual([expect.stringContaining("no JSON manifest that the rules can read")]);
 });
 
+it("looks into lists of objects, and at steps that a shell starts", () => {
+  const name = "sealflow-confidential-runtime-class";
+  const missing = [expect.stringContaining("runtimeClassName: missing")];
+  const plain = job((pod) => {
+    delete pod.runtimeClassName;
+  });
+  const { kind: _kind, ...untold } = plain.props;
+  expect(messages(name, [seen("kubernetes:batch/v1:JobList", { items: [untold] })])).toEqual(missing);
+  expect(messages(name, [seen("kubernetes:core/v1:List", { items: [{ ...plain.props, kind: "Job" }] })])).toEqual(
+    missing,
+  );
+  const nested = { kind: "List", items: [{ ...plain.props, kind: "Job" }] };
+  const carried = seen("kubernetes:core/v1:ConfigMap", { data: { jobs: JSON.stringify(nested) } });
+  expect(messages(name, [carried])).toEqual(missing);
+  const byShell = seen("kubernetes:core/v1:Pod", {
+    spec: { containers: [{ name: "step", command: ["sh", "-c"], args: [`exec node ${RUNNER_ARGV.at(-1)}`] }] },
+  });
+  expect(messages(name, [byShell])).toEqual(missing);
+});
+
 it("leaves pods alone that are not Sealflow's", () => {
   const web = seen("kubernetes:apps/v1:Deployment", {
     spec: { template: { spec: { containers: [{ name: "web", image: "nginx" }] } } },
@@ -207,7 +227,9 @@ describe("sealflow-closed-admin-api", () => {
 });
 
 describe("sealflow-closed-storage", () => {
-  const under = { parentTypes: ["sealflow:index:S3Storage"], parent: "urn:store" };
+  // As the components register themselves: a rule about others would never look at theirs.
+  const under = { parentTypes: ["sealflow:index:EncryptedBucket"], parent: "urn:store" };
+  const inAzure = { parentTypes: ["sealflow:index:EncryptedContainer"], parent: "urn:store" };
   const s3 = (kind: string, props: Record<string, unknown> = {}) =>
     seen(`aws:s3/${kind[0]?.toLowerCase()}${kind.slice(1)}:${kind}`, props, under);
   const closed = {
@@ -239,18 +261,30 @@ describe("sealflow-closed-storage", () => {
   });
   it("refuses an open storage account", () => {
     const type = "azure-native:storage:StorageAccount";
-    const good = { allowBlobPublicAccess: false, enableHttpsTrafficOnly: true, minimumTlsVersion: "TLS1_2" };
-    expect(messages(name, [seen(type, good, under)])).toEqual([]);
+    const good = {
+      allowBlobPublicAccess: false,
+      allowSharedKeyAccess: false,
+      enableHttpsTrafficOnly: true,
+      minimumTlsVersion: "TLS1_2",
+    };
+    expect(messages(name, [seen(type, good, inAzure)])).toEqual([]);
     for (const key of Object.keys(good)) {
-      expect(messages(name, [seen(type, { ...good, [key]: undefined }, under)])).toHaveLength(1);
+      expect(messages(name, [seen(type, { ...good, [key]: undefined }, inAzure)])).toHaveLength(1);
     }
   });
 });
 
 describe("which stacks are production", () => {
-  it.each([["prod"], ["production"], ["eu-prod"], ["prod.eu"], ["team_prod_1"]])("%s is", (stack) =>
-    expect(isProduction(stack, {})).toBe(true),
-  );
+  it.each([
+    ["prod"],
+    ["production"],
+    ["eu-prod"],
+    ["prod.eu"],
+    ["team_prod_1"],
+    ["Prod"],
+    ["EU-PRODUCTION"],
+    ["prod2"],
+  ])("%s is", (stack) => expect(isProduction(stack, {})).toBe(true));
   it.each([["dev"], ["product"], ["reproduction"], ["local"]])("%s is not", (stack) =>
     expect(isProduction(stack, {})).toBe(false),
   );
