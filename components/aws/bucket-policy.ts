@@ -10,6 +10,12 @@ const OBJECTS = [
   "s3:AbortMultipartUpload",
   "s3:ListMultipartUploadParts",
 ];
+/** Everybody's but the ledger's: of versions as well, which the ledger never names. */
+const CLOSED = ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*", "s3:RestoreObject", "s3:ReplicateObject"].concat([
+  "s3:ReplicateDelete",
+  "s3:AbortMultipartUpload",
+  "s3:ListMultipartUploadParts",
+]);
 const BUCKET = ["s3:ListBucket", "s3:ListBucketMultipartUploads"];
 
 /**
@@ -34,7 +40,7 @@ export const bucketPolicy = (
         Sid: "ObjectsForLedgerOnly",
         Effect: "Deny",
         Principal: "*",
-        Action: OBJECTS,
+        Action: CLOSED,
         Resource: `${bucket}/*`,
         Condition: { StringNotEquals: { "aws:PrincipalArn": role } },
       },

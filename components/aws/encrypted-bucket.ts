@@ -42,7 +42,12 @@ export class EncryptedBucket extends pulumi.ComponentResource implements Storage
     const region = regionOf(args);
     this.kind = "s3";
     this.retentionSeconds = args.retentionSeconds ?? RETENTION.usual;
-    check(name, region, this.retentionSeconds);
+    check(name, args, this.retentionSeconds);
+    const ledgerRoleArn = pulumi.output(args.ledgerRoleArn).apply((arn) => {
+      const problem = roleProblem(arn);
+      if (problem !== undefined) throw new pulumi.RunError(`EncryptedBucket "${name}": ${problem}`);
+      return arn;
+    });
 
     const tags = ownerTags(name, args.tags);
     const key = new kms.Key(
@@ -51,13 +56,18 @@ export class EncryptedBucket extends pulumi.ComponentResource implements Storage
         description: "Second wall around sealed objects",
         enableKeyRotation: true,
         deletionWindowInDays: 30,
-        policy: keyPolicy(args.ledgerRoleArn),
+        policy: keyPolicy(ledgerRoleArn),
         tags,
       },
       childOf(this),
     );
-    const bucket = new s3.Bucket(`${name}-bucket`, { forceDestroy: args.deleteObjects ?? false, tags }, childOf(this));
-    const policy = closeBucket(name, bucket, args.ledgerRoleArn, this);
+    // After the key: a destroy that stops at a bucket with objects must not take away what decrypts them.
+    const bucket = new s3.Bucket(
+      `${name}-bucket`,
+      { forceDestroy: args.deleteObjects ?? false, tags },
+      childOf(this, { dependsOn: key }),
+    );
+    const policy = closeBucket(name, bucket, ledgerRoleArn, this);
     keepShort(name, bucket, key, this.retentionSeconds, this);
     this.bucketName = bucket.bucket;
     this.keyArn = key.arn;
@@ -67,9 +77,20 @@ export class EncryptedBucket extends pulumi.ComponentResource implements Storage
   }
 }
 
-function check(name: string, region: string | undefined, retentionSeconds: number): void {
+const ROLE = /^arn:aws[a-z-]*:iam::[0-9]{12}:role\/[\w+=,.@/-]+$/;
+
+/** What is no role would let in nobody, or more than the ledger. @returns one line. */
+const roleProblem = (arn: unknown): string | undefined =>
+  typeof arn === "string" && ROLE.test(arn)
+    ? undefined
+    : `ledgerRoleArn: ${JSON.stringify(arn) ?? "missing"} is no role. Give arn:aws:iam::<account>:role/<name>`;
+
+function check(name: string, args: EncryptedBucketArgs, retentionSeconds: number): void {
+  const { ledgerRoleArn } = args;
+  const problem = typeof ledgerRoleArn === "object" ? undefined : roleProblem(ledgerRoleArn);
   const problems = [
-    ...(region === undefined ? ["region: missing. Give it, or set aws:region"] : []),
+    ...(regionOf(args) === undefined ? ["region: missing. Give it, or set aws:region"] : []),
+    ...(problem === undefined ? [] : [problem]),
     ...retentionProblems(retentionSeconds),
   ];
   if (problems.length > 0) throw new pulumi.RunError(problems.map((p) => `EncryptedBucket "${name}": ${p}`).join("\n"));

@@ -1,6 +1,6 @@
 /** What the platforms refuse at preview, before anything is registered: one line for each problem, each with its remedy. */
 import * as pulumi from "@pulumi/pulumi";
-import { EksConfidentialNodeGroup, EksPeerPods, type EksPeerPodsArgs } from "../../../components/aws";
+import { EksConfidentialNodeGroup, EksPeerPods, type EksPeerPodsArgs, EncryptedBucket } from "../../../components/aws";
 import { AksConfidentialNodePool, AksPeerPods, type AksPeerPodsArgs } from "../../../components/azure";
 import { BareMetal, type BareMetalArgs } from "../../../components/kubernetes";
 
@@ -231,6 +231,25 @@ const CASES: readonly (readonly [string, () => unknown, RegExp])[] = [
         size: "m6a.large",
       } as never),
     /required: the id of an AMI/,
+  ],
+  [
+    "S3: no role of the ledger",
+    () => new EncryptedBucket("cloud", { region: "us-east-2" } as never),
+    /ledgerRoleArn: missing is no role/,
+  ],
+  [
+    "S3: everybody as the ledger",
+    () => new EncryptedBucket("cloud", { region: "us-east-2", ledgerRoleArn: "*" }),
+    /ledgerRoleArn: "\*" is no role\. Give arn:aws:iam::/,
+  ],
+  [
+    "S3: a session as the ledger",
+    () =>
+      new EncryptedBucket("cloud", {
+        region: "us-east-2",
+        ledgerRoleArn: "arn:aws:sts::111122223333:assumed-role/ledger/s",
+      }),
+    /is no role/,
   ],
 ];
 

@@ -18,8 +18,12 @@ const inputs = (pkg: string, name: string) =>
     .all()
     .find((resource) => resource.name === name)?.inputs as Record<string, never>;
 
-test("up, and a second preview without changes", async () => {
-  expect(await stack.up()).toMatchObject({ ok: true });
+const PACK = path.resolve(__dirname, "../../../plugin/policy-pack");
+
+test("up under the policy pack, and a second preview without changes", async () => {
+  const first = await stack.up("--policy-pack", PACK);
+  expect(first).toMatchObject({ ok: true });
+  expect(first.text).toContain("sealflow");
   expect(await stack.preview("--expect-no-changes")).toMatchObject({ ok: true });
   const { s3, blob } = (await stack.outputs()) as { s3: string; blob: string };
   expect(s3).toMatch(/^s3:\/\/sealed-bucket-\w+\?region=us-east-2$/);
@@ -39,6 +43,12 @@ test("S3: without TLS nobody gets in, and to objects nobody but the ledger's rol
     Principal: "*",
     Condition: { StringNotEquals: { "aws:PrincipalArn": LEDGER_ROLE } },
   });
+  // Versions have actions of their own.
+  const closed = sids.ObjectsForLedgerOnly.Action as string[];
+  const covers = (action: string) => closed.some((one) => new RegExp(`^${one.replace("*", ".*")}$`).test(action));
+  for (const verb of ["Get", "Put", "Delete"]) expect(covers(`s3:${verb}Object`)).toBe(true);
+  for (const action of ["GetObjectVersion", "DeleteObjectVersion", "PutObjectAcl", "GetObjectAttributes"])
+    expect(covers(`s3:${action}`)).toBe(true);
   expect(
     Statement.filter((s: { Effect: string; Principal: unknown }) => s.Effect === "Allow" && s.Principal === "*"),
   ).toEqual([]);
@@ -61,6 +71,13 @@ test("Azure: no account keys, nothing public, roles of the ledger alone", () => 
     .filter(({ type }) => type.endsWith(":RoleAssignment"));
   expect(roles.map((role) => role.inputs.principalId)).toEqual([PRINCIPAL, PRINCIPAL]);
 });
+
+test("a destroy that stops at a bucket with objects leaves the key that decrypts them", async () => {
+  stack.cloud("aws").faults = [{ on: "delete", of: "sealed-bucket", kind: "denied" }];
+  expect(await stack.destroy()).toMatchObject({ ok: false });
+  expect(inputs("aws", "sealed-bucket")).toBeDefined();
+  expect(inputs("aws", "sealed-key")).toBeDefined();
+}, 120_000);
 
 test("destroy leaves nothing", async () => {
   expect(await stack.destroy()).toMatchObject({ ok: true });
