@@ -12,10 +12,10 @@ import type { Assignment } from "./answer";
 import type { OpenedBundle } from "./bundle";
 import { createDigest } from "./digest";
 import { RunnerError } from "./errors";
+import { WriteBehind } from "./file-streams";
 import { checkerFor, FormatError } from "./formats";
 import { planImport } from "./imports";
 import type { Network } from "./net/https";
-import { release } from "./net/release";
 import { verifyProducer } from "./producer";
 
 export type ReceiptInput = Predicate["inputs"][number];
@@ -131,15 +131,15 @@ export async function readInput(object: InputObject, folder: string, network: Ne
   const opener = new StreamOpener(object.key, object.associatedData);
   const checker = checkerFor(object.format, object.allowUnsafe);
   const file = await open(path, "wx", 0o400);
+  const writing = new WriteBehind(file);
   try {
     let size = 0;
     for await (const chunk of network.download(object.url, object.size)) {
       size += chunk.length;
       hash.update(chunk);
       for (const piece of opener.push(chunk)) {
-        await file.writeFile(piece);
         checker.write(piece);
-        release(piece);
+        await writing.write(piece);
       }
     }
     // The digest first: with other bytes than those committed nothing else matters.
@@ -147,16 +147,18 @@ export async function readInput(object: InputObject, folder: string, network: Ne
       throw new RunnerError("INPUT_DIGEST", `input ${input}: the object is not the committed one`);
     }
     for (const piece of opener.end()) {
-      await file.writeFile(piece);
       checker.write(piece);
+      await writing.write(piece);
     }
     checker.end();
+    await writing.end();
   } catch (error) {
     if (error instanceof StreamError) throw new RunnerError("INPUT_SEAL", `input ${input}: ${error.message}`);
     if (error instanceof FormatError) throw new RunnerError("FORMAT", `input ${input}: ${error.message}`);
     throw error;
   } finally {
     hash.close();
+    await writing.settled();
     await file.close();
   }
   // Readable for the program, which has another uid; its mount is read-only.

@@ -10,12 +10,11 @@ import { edgeName } from "../protocol/names";
 import type { Assignment } from "./answer";
 import type { OpenedBundle } from "./bundle";
 import { RunnerError } from "./errors";
+import { readAhead } from "./file-streams";
 import { checkerFor, FormatError } from "./formats";
 import type { Network } from "./net/https";
 import { placeIn } from "./parts";
 import { type Sealed, sealAndUpload } from "./upload";
-
-const READ_BYTES = 1024 * 1024;
 
 export interface WrittenObject extends Sealed {
   readonly key: Uint8Array;
@@ -106,15 +105,11 @@ async function* checkedContent(
   allowUnsafe: boolean,
 ): AsyncGenerator<Uint8Array> {
   const checker = checkerFor(format, allowUnsafe);
-  const block = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(1, size)));
+  const shorter = () => new RunnerError("INTERNAL", `output ${output}: became shorter while it was read`);
   try {
-    for (let at = 0; at < size; ) {
-      const { bytesRead } = await file.read(block, 0, Math.min(block.length, size - at), at);
-      if (bytesRead === 0) throw new RunnerError("INTERNAL", `output ${output}: became shorter while it was read`);
-      const piece = block.subarray(0, bytesRead);
+    for await (const piece of readAhead(file, size, shorter)) {
       checker.write(piece);
       yield piece;
-      at += bytesRead;
     }
     checker.end();
   } catch (error) {

@@ -2,10 +2,13 @@
  * One pass over an object as the runner makes it, without the network:
  * pass.js write <bytes> | seal <from> <to> | open <from> [<to>]. Prints seconds by the clock, CPU seconds
  * of the busiest thread, and peak memory.
- * `write` seals from memory and drops the ciphertext; the others go from file to file.
+ * `write` seals from memory and drops the ciphertext; the others go from file to file, which are read and written as the
+ * runner does.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { createDigest, type Digest } from "../../guest/digest";
+import { readAhead, WriteBehind } from "../../guest/file-streams";
 import { StreamOpener, StreamSealer, sealedSize } from "../../protocol/stream";
 import { cpuSecondsOf } from "../support/machine";
 
@@ -13,39 +16,38 @@ const BLOCK = 1024 * 1024;
 const key = new Uint8Array(32).fill(1);
 const ad = new Uint8Array(200).fill(2);
 
-async function write(size: number, source: (block: Buffer) => number, sink: (bytes: Uint8Array) => void) {
+type Source = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+type Sink = (bytes: Uint8Array) => Promise<void> | undefined;
+
+async function write(size: number, source: Source, sink: Sink) {
   const digest = createDigest(sealedSize(size));
   const sealer = new StreamSealer(key, ad, new Uint8Array(32).fill(3), new Uint8Array(7).fill(4));
-  const block = Buffer.alloc(BLOCK, 5);
   const keep = (sealed: Uint8Array) => {
     digest.update(sealed);
-    sink(sealed);
+    return sink(sealed);
   };
-  for (let n = source(block); n > 0; n = source(block)) for (const s of sealer.push(block.subarray(0, n))) keep(s);
-  for (const s of sealer.end()) keep(s);
+  for await (const block of source) for (const sealed of sealer.push(block)) await keep(sealed);
+  for (const sealed of sealer.end()) await keep(sealed);
   await digest.digest();
   return digest;
 }
 
-async function read(size: number, source: (block: Buffer) => number, sink: (bytes: Uint8Array) => void) {
+async function read(size: number, source: Source, sink: Sink) {
   const digest = createDigest(size);
   const opener = new StreamOpener(key, ad);
-  const block = Buffer.alloc(BLOCK);
-  for (let n = source(block); n > 0; n = source(block)) {
-    const part = block.subarray(0, n);
-    digest.update(part);
-    for (const piece of opener.push(part)) sink(piece);
+  for await (const block of source) {
+    digest.update(block);
+    for (const piece of opener.push(block)) await sink(piece);
   }
-  for (const piece of opener.end()) sink(piece);
+  for (const piece of opener.end()) await sink(piece);
   await digest.digest();
   return digest;
 }
 
 async function main([what = "", from = "", to]: string[]): Promise<void> {
-  const target = to === undefined ? undefined : openSync(to, "w");
-  const sink = (bytes: Uint8Array) => {
-    if (target !== undefined) writeSync(target, bytes);
-  };
+  const target = to === undefined ? undefined : await open(to, "w");
+  const writing = target && new WriteBehind(target);
+  const sink: Sink = (bytes) => writing?.write(bytes);
   // The thread and the compiled code are there in a runner that works on its second object.
   const warm = repeated(32 * BLOCK);
   (await write(32 * BLOCK, warm, () => undefined)).close();
@@ -55,11 +57,13 @@ async function main([what = "", from = "", to]: string[]): Promise<void> {
   if (what === "write") {
     digest = await write(Number(from), repeated(Number(from)), sink);
   } else {
-    const file = openSync(from, "r");
-    const pass = what === "seal" ? write : read;
-    digest = await pass(fstatSync(file).size, (block) => readSync(file, block), sink);
-    closeSync(file);
+    const file = await open(from, "r");
+    const { size } = await file.stat();
+    const source = readAhead(file, size, () => new Error(`${from} became shorter`));
+    digest = await (what === "seal" ? write : read)(size, source, sink);
+    await file.close();
   }
+  await writing?.end();
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   const spent = [...cpuOfThreads()].map(([thread, cpu]) => cpu - (before.get(thread) ?? 0));
   digest.close();
@@ -72,14 +76,10 @@ function cpuOfThreads(): Map<string, number> {
   return new Map(readdirSync("/proc/self/task").map((thread) => [thread, cpuSecondsOf(`self/task/${thread}`) ?? 0]));
 }
 
-/** Gives the same block until so many bytes have been read. */
-function repeated(size: number): (block: Buffer) => number {
-  let left = size;
-  return (block) => {
-    const n = Math.min(left, block.length);
-    left -= n;
-    return n;
-  };
+/** The same block again and again, so many bytes. */
+function* repeated(size: number): Generator<Uint8Array> {
+  const block = Buffer.alloc(BLOCK, 5);
+  for (let left = size; left > 0; left -= block.length) yield block.subarray(0, Math.min(left, block.length));
 }
 
 main(process.argv.slice(2)).catch((error: Error) => {
