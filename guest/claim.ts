@@ -5,7 +5,6 @@ import { base64url, fromBase64url } from "../protocol/bytes";
 import { privateKey, publicKey, rawPublic } from "../protocol/crypto";
 import { jwsDigest, signJws, verifyJws } from "../protocol/jws";
 import { type Claim, type ClaimGo, claimAnswer, type REFUSALS } from "../protocol/messages";
-import { jws } from "../protocol/messages/common";
 import { json, object, parse, text } from "../protocol/shape";
 import type { OpenedBundle } from "./bundle";
 import { type RunnerCode, RunnerError, refuseWith } from "./errors";
@@ -29,6 +28,10 @@ const REFUSAL_CODES: Record<(typeof REFUSALS)[number], RunnerCode> = {
   ATTEMPTS_EXHAUSTED: "ATTEMPTS_EXHAUSTED",
 };
 
+/** A claim's answer has a receipt and its proofs, some 6 KB, for each of up to 5000 objects that a step may read. */
+const MAX_TOKEN = 60_000_000;
+/** Whoever verifies the token looks at its form. */
+const tokenAnswer = object({ token: text({ max: MAX_TOKEN }) });
 const ledgerError = object({ error: object({ code: text({ max: 60 }), message: json }) });
 
 /**
@@ -100,5 +103,5 @@ export async function tokenOf(network: Network, path: string, token: string, ref
     if (code === "BUSY") throw new RunnerError("LEDGER_UNREACHABLE", "the ledger is busy");
     throw new RunnerError(refused, `ledger ${path}: ${code}`);
   }
-  return refuseWith("ANSWER", `ledger ${path}`, () => parse(object({ token: jws }), body, "answer").token);
+  return refuseWith("ANSWER", `ledger ${path}`, () => parse(tokenAnswer, body, "answer").token);
 }

@@ -40,6 +40,7 @@ export function referenceProblems(spec: Readonly<Record<string, unknown>>): Prob
   const missing = (from: string) => unknownReference(from, names, problems.length < MAX_SUGGESTIONS);
   const after = new Map([...names.steps.keys()].map((name) => [name, new Set<string>()]));
   for (const [name, step] of entries(spec.steps)) {
+    let objects = 0;
     for (const [input, source] of entries(isObject(step) ? step.inputs : undefined)) {
       const at = `steps.${name}.inputs.${input}`;
       const from = isObject(source) ? source.from : source;
@@ -52,6 +53,12 @@ export function referenceProblems(spec: Readonly<Record<string, unknown>>): Prob
       problems.push(...inputProblems(at, from, name, isObject(source) ? source : {}, names));
       const producer = from.includes(".") ? (from.split(".")[0] as string) : undefined;
       if (producer !== undefined) after.get(name)?.add(producer);
+      const all = producer !== undefined && isObject(source) && source.collect === true;
+      objects += all ? (names.steps.get(producer)?.shards ?? 1) : 1;
+    }
+    if (objects > MAX_OBJECTS) {
+      const message = `${objects} objects are too many. The most is ${MAX_OBJECTS}; collect them in two stages`;
+      problems.push({ code: "LIMIT", at: `steps.${name}.inputs`, message });
     }
     const when = isObject(step) ? step.when : undefined;
     if (!isObject(when) || typeof when.from !== "string" || when.from === "") continue;
@@ -82,6 +89,9 @@ function cycleProblem(path: readonly string[]): Problem {
   const message = `steps wait for each other: ${path.join(" → ")}. Remove one of these inputs`;
   return { code: "CYCLE", at: "steps", message };
 }
+
+/** That a step reads: its receipt names no more (protocol/messages/receipt.ts). */
+const MAX_OBJECTS = 5000;
 
 /** Looking for the nearest of thousands of names takes its time; after this many problems nobody reads on. */
 const MAX_SUGGESTIONS = 20;

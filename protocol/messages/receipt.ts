@@ -58,7 +58,7 @@ export const predicate = object({
   /** SHA-256 of the parameters' JWE text; of the empty text when there are none. */
   parameters: hex32,
   /** Output → commitment to its object key; `log` too. */
-  keyCommits: record(EDGE, hex32, 200),
+  keyCommits: record(EDGE, hex32, 201),
   /** Output → HMAC of the plaintext under an edge-derived key; for the cache to come and for verification with keys. */
   plaintext: record(EDGE, hex32, 200),
   /** Declassified output → its bit, in the clear by the owner's wish. Absent when there are none. */

@@ -347,6 +347,20 @@ describe("an answer", () => {
   test("of somebody who does not hold the ledger's key is refused with ANSWER", async () => {
     await expect(claimThrough(fake((body) => body))).rejects.toMatchObject({ code: "ANSWER" });
   });
+  test("with the proofs of as many objects as a step may read is read", async () => {
+    const key = ledgerless();
+    const many = fake((body) => {
+      const go = (body as { go: ClaimGo }).go;
+      const inputs = Object.fromEntries(
+        [...Array(5)].map((_, i) => [`in-${i}`, Array<ClaimInput>(1000).fill(go.inputs.xs?.[0] as ClaimInput)]),
+      );
+      return { ...body, go: { ...go, inputs } };
+    }, key);
+    const ledger = { ...opened.bundle.ledger, publicKey: rawPublic(key) };
+    const reader = { ...opened, bundle: { ...opened.bundle, ledger } };
+    const granted = await claimWork(reader, run, many as unknown as Network, () => undefined);
+    expect(Object.values((granted as Granted).go.inputs).flat()).toHaveLength(5000);
+  });
   test("to an earlier claim is refused with ANSWER: the nonce is new each time", async () => {
     let first: unknown;
     const replaying = {

@@ -353,6 +353,19 @@ describe("one mistake gives one problem, with place, what was found and what to 
   });
 });
 
+it("a step reads at most 5000 objects", () => {
+  const all = (count: number) => ({
+    ...step,
+    inputs: Object.fromEntries([...Array(count)].map((_, i) => [`in-${i}`, { from: "part.rows", collect: true }])),
+  });
+  const part = { ...step, outputs: { rows: "json" }, shards: 1000 };
+  const spec = (count: number) => ({ version: 1, name: "spam", steps: { part, all: all(count) } });
+  expect(lines(spec(5))).toEqual([]);
+  expect(lines(spec(6))).toEqual([
+    'LIMIT Pipeline "spam": steps.all.inputs: 6000 objects are too many. The most is 5000; collect them in two stages',
+  ]);
+});
+
 it("more than 5000 steps are too many", () => {
   const steps = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`s${i}`, step]));
   expect(validateSpec({ version: 1, name: "p", steps: steps(5000) })).toEqual([]);
