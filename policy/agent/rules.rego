@@ -80,6 +80,7 @@ CreateContainerRequest := {"allowed": true, "ops": [{"op": "add", "path": "/psta
 	every c in all_capabilities { c in policy_data.capabilities }
 	every m in input.OCI.Mounts { step_mount(m) }
 	every d in policy_data.scratch { some m in input.OCI.Mounts; m.destination == d }
+	every d in ["/dev", "/proc"] { some m in input.OCI.Mounts; m.destination == d }
 	# One image by digest, and the scratch volumes in guest memory; no other storage.
 	images := [s | some s in input.storages; s.driver == "image_guest_pull"]
 	count(images) == 1
@@ -116,6 +117,7 @@ process_shape if {
 	p.ConsoleSize == null
 	p.Cwd == "/"
 	p.SelinuxLabel == ""
+	count(p.Rlimits) == 0
 	every kind in ["Bounding", "Effective", "Permitted"] { is_array(p.Capabilities[kind]) }
 	count(p.Capabilities.Ambient) == 0
 	count(p.Capabilities.Inheritable) == 0
@@ -135,7 +137,9 @@ linux_shape if {
 	every n in l.Namespaces { allowed_namespace(n) }
 	{n.Type | some n in l.Namespaces} & {"ipc", "mount", "uts"} == {"ipc", "mount", "uts"}
 	every path in masked_paths { path in l.MaskedPaths }
+	every path in l.MaskedPaths { regex.match(maskable, path) }
 	every path in readonly_paths { path in l.ReadonlyPaths }
+	every path in l.ReadonlyPaths { path in readonly_paths }
 }
 
 sysctls := {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
@@ -147,6 +151,8 @@ allowed_namespace(n) if {
 
 allowed_namespace(n) if n == {"Type": "network", "Path": "/run/netns/podns"}
 
+# What Kubernetes masks. A mask makes a file empty, so none may lie over the image's files.
+maskable := "^/(proc/(acpi|asound|interrupts|kcore|keys|latency_stats|sched_debug|scsi|timer_list|timer_stats)|sys/(firmware|devices/virtual/powercap|devices/system/cpu/cpu[0-9]+/thermal_throttle))$"
 masked_paths := {"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"}
 readonly_paths := {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 
@@ -285,7 +291,11 @@ StartContainerRequest if known(input.container_id)
 
 RemoveContainerRequest if known(input.container_id)
 
-SignalProcessRequest if known(input.container_id)
+# SIGUSR1 opens the debugger of Node, which is the runner.
+SignalProcessRequest if {
+	known(input.container_id)
+	input.signal != 10
+}
 
 StatsContainerRequest if known(input.container_id)
 
@@ -302,8 +312,9 @@ CopyFileRequest if {
 # --- The network is the host's, but the loopback interface is the guest's: keys pass there.
 UpdateInterfaceRequest if {
 	i := input.interface
-	i.name != "lo"
-	i.device != "lo"
+	not_lo(i.name)
+	not_lo(i.device)
+	regex.match("^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$", i.hwAddr)
 	i.hwAddr != "00:00:00:00:00:00"
 	i.raw_flags in {0, 128}
 	every a in i.IPAddresses { not_loopback(a.address) }
@@ -311,7 +322,7 @@ UpdateInterfaceRequest if {
 
 UpdateRoutesRequest if {
 	every r in input.routes.Routes {
-		r.device != "lo"
+		not_lo(r.device)
 		not_loopback(r.dest)
 		not_loopback(r.source)
 		not_loopback(r.gateway)
@@ -320,13 +331,19 @@ UpdateRoutesRequest if {
 
 AddARPNeighborsRequest if {
 	every n in input.neighbors.ARPNeighbors {
-		n.device != "lo"
+		not_lo(n.device)
 		not_loopback(n.toIPAddress.address)
 	}
 }
 
+# Linux reads a name up to its first zero byte.
+not_lo(name) if {
+	regex.match("^[a-zA-Z0-9._-]{0,15}$", name)
+	name != "lo"
+}
+
 not_loopback(text) if {
-	regex.match("^[0-9a-fA-F.:/]*$", text)
+	regex.match("^([0-9.]*|[0-9a-fA-F:]*)(/[0-9]*)?$", text)
 	not regex.match("^0*127\\.", text)
 	not regex.match("^(0{0,4}:){1,7}0{0,3}1(/.*)?$", text)
 	not regex.match("(?i)^(0{0,4}:){1,6}ffff:", text)

@@ -28,6 +28,14 @@ const pod = {
   podUid: "31df313a-931f-4979-a405-cc3f3ccb6a56",
 };
 
+const ETH0 = {
+  name: "eth0",
+  device: "eth0",
+  hwAddr: "02:00:ca:fe:00:04",
+  mtu: 1500,
+  IPAddresses: [{ address: "10.0.0.7", mask: "24" }],
+};
+
 const jobOf = (annotation: string, shards = 1): KubernetesJob =>
   renderJob({
     pipeline: "spam",
@@ -292,6 +300,48 @@ describe("a host that asks for more is refused:", () => {
       },
     ],
     [
+      "a file of the image made empty",
+      (r: Json) => {
+        ((oci(r).Linux as Json).MaskedPaths as string[]).push("/app/allowed-users.txt");
+      },
+    ],
+    [
+      "what says which processes run made empty",
+      (r: Json) => {
+        ((oci(r).Linux as Json).MaskedPaths as string[]).push("/proc/self/status");
+      },
+    ],
+    [
+      "a mask behind links of the image",
+      (r: Json) => {
+        ((oci(r).Linux as Json).MaskedPaths as string[]).push("/proc/scsi/../../app/x");
+      },
+    ],
+    [
+      "scratch that cannot be written",
+      (r: Json) => {
+        ((oci(r).Linux as Json).ReadonlyPaths as string[]).push("/sealflow/scratch");
+      },
+    ],
+    [
+      "the image's own /proc",
+      (r: Json) => {
+        oci(r).Mounts = mounts(r).filter(({ destination }) => destination !== "/proc");
+      },
+    ],
+    [
+      "the image's own /dev",
+      (r: Json) => {
+        oci(r).Mounts = mounts(r).filter(({ destination }) => destination !== "/dev");
+      },
+    ],
+    [
+      "files that end at a byte of its choice",
+      (r: Json) => {
+        process(r).Rlimits = [{ Type: "RLIMIT_FSIZE", Hard: 4096, Soft: 4096 }];
+      },
+    ],
+    [
       "a sysctl",
       (r: Json) => {
         (oci(r).Linux as Json).Sysctl = { "kernel.core_pattern": "|/bin/sh" };
@@ -391,7 +441,26 @@ describe("a host that asks for more is refused:", () => {
     ["PauseContainerRequest", { container_id: pod.containerId }],
     ["GetDiagnosticDataRequest", {}],
     ["StartContainerRequest", { container_id: "9".repeat(64) }],
-    ["UpdateInterfaceRequest", { interface: { name: "lo", device: "lo" } }],
+    ["SignalProcessRequest", { container_id: pod.containerId, exec_id: pod.containerId, signal: 10 }],
+    ["UpdateInterfaceRequest", { interface: { ...ETH0, name: "lo" } }],
+    ["UpdateInterfaceRequest", { interface: { ...ETH0, device: "lo" } }],
+    // Linux reads a name up to its first zero byte; the agent reads digits in any number.
+    ["UpdateInterfaceRequest", { interface: { ...ETH0, name: "lo\0x" } }],
+    ...["00:00:00:00:00:00", "0:0:0:0:0:0", "+0:00:00:00:00:00", "00:00:00:00:00:000"].map((hwAddr): [string, Json] => [
+      "UpdateInterfaceRequest",
+      { interface: { ...ETH0, hwAddr } },
+    ]),
+    ...["127.0.0.1", "::1", "0:0::1", "::0.0.0.1", "::ffff:127.0.0.1", "::FFFF:7f00:1"].map(
+      (address): [string, Json] => [
+        "UpdateInterfaceRequest",
+        { interface: { ...ETH0, IPAddresses: [{ address, mask: "8" }] } },
+      ],
+    ),
+    ["UpdateRoutesRequest", { routes: { Routes: [{ dest: "10.0.0.0/8", device: "lo\0" }] } }],
+    [
+      "AddARPNeighborsRequest",
+      { neighbors: { ARPNeighbors: [{ device: "lo\0", toIPAddress: { address: "10.0.0.1" } }] } },
+    ],
     ["UpdateRoutesRequest", { routes: { Routes: [{ dest: "127.0.0.0/8", device: "eth0" }] } }],
     ["UpdateRoutesRequest", { routes: { Routes: [{ dest: "::1/128", device: "eth0" }] } }],
     ["CreateSandboxRequest", { sandbox_id: "5".repeat(64), hostname: "x" }],
@@ -399,6 +468,22 @@ describe("a host that asks for more is refused:", () => {
     const { policy, requests } = booted();
     policy.evaluate("CreateContainerRequest", requests.step);
     expect(policy.evaluate(name, request as Json).allowed).toBe(false);
+  });
+
+  it.each([
+    ["SignalProcessRequest", { container_id: pod.containerId, signal: 15 }],
+    ["SignalProcessRequest", { container_id: pod.containerId, signal: 9 }],
+    ["UpdateInterfaceRequest", { interface: ETH0 }],
+    ["UpdateRoutesRequest", { routes: { Routes: [{ dest: "", gateway: "10.0.0.1", device: "eth0" }] } }],
+    ["UpdateRoutesRequest", { routes: { Routes: [{ dest: "fd00::/8", gateway: "fe80::1", device: "eth0" }] } }],
+    [
+      "AddARPNeighborsRequest",
+      { neighbors: { ARPNeighbors: [{ device: "eth0", toIPAddress: { address: "10.0.0.1" } }] } },
+    ],
+  ])("but not for what every pod needs: %s %j", (name, request) => {
+    const { policy, requests } = booted();
+    policy.evaluate("CreateContainerRequest", requests.step);
+    expect(policy.evaluate(name, request as Json).allowed).toBe(true);
   });
 
   it("a sandbox with hooks, modules, a shared pid namespace or another storage", () => {

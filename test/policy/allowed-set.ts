@@ -16,6 +16,8 @@ export interface Guest {
 
 const ID = /^[0-9a-f]{64}$/;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+/** Number of the signal with which Node opens its debugger. */
+const SIGUSR1 = 10;
 const SHARED = "/run/kata-containers/shared/containers/";
 const only = (allowed: readonly string[], found: readonly string[]): boolean => found.every((v) => allowed.includes(v));
 const all = (required: readonly string[], found: readonly string[]): boolean =>
@@ -39,15 +41,16 @@ export function admits(name: string, r: Request, guest: Guest): boolean {
       );
     case "StartContainerRequest":
     case "WaitProcessRequest":
-    case "SignalProcessRequest":
     case "RemoveContainerRequest":
     case "StatsContainerRequest":
       return [guest.state.pause, guest.state.step].includes(r.container_id);
+    case "SignalProcessRequest":
+      return [guest.state.pause, guest.state.step].includes(r.container_id) && r.signal !== SIGUSR1;
     case "UpdateInterfaceRequest":
       return interfaceOf(r.interface);
     case "UpdateRoutesRequest":
       return r.routes.Routes.every(
-        (route: Request) => route.device !== "lo" && [route.dest, route.source, route.gateway].every(notLoopback),
+        (route: Request) => link(route.device) && [route.dest, route.source, route.gateway].every(notLoopback),
       );
     case "DestroySandboxRequest":
     case "GetOOMEventRequest":
@@ -114,6 +117,10 @@ function step(r: Request, { data, state }: Guest): boolean {
     only(data.capabilities, capabilities(p)) &&
     r.OCI.Mounts.every((m: Request) => podMount(m, r.container_id) || stepMount(m, r.container_id, data)) &&
     scratch.length === data.scratch.length &&
+    all(
+      ["/dev", "/proc"],
+      r.OCI.Mounts.map((m: Request) => m.destination),
+    ) &&
     images.length === 1 &&
     images[0].source === data.image &&
     image(images[0], r.container_id, "container") &&
@@ -147,6 +154,7 @@ const process = (p: Request): boolean =>
   p.ConsoleSize === null &&
   p.Cwd === "/" &&
   p.SelinuxLabel === "" &&
+  p.Rlimits.length === 0 &&
   p.User !== null &&
   p.Capabilities !== null &&
   p.Capabilities.Ambient.length === 0 &&
@@ -169,6 +177,8 @@ const MASKED =
   "/proc/acpi /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/sched_debug /proc/scsi /sys/firmware".split(
     " ",
   );
+const MAY_BE_MASKED = ["/proc/asound", "/proc/interrupts", "/proc/timer_stats", "/sys/devices/virtual/powercap"];
+const THERMAL = /^\/sys\/devices\/system\/cpu\/cpu[0-9]+\/thermal_throttle$/;
 const READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split(" ");
 const NAMESPACES = ["ipc", "uts", "mount", "pid", "cgroup", "network"];
 
@@ -191,7 +201,9 @@ function linux(l: Request): boolean {
       l.Namespaces.map((n: Request) => n.Type),
     ) &&
     all(MASKED, l.MaskedPaths) &&
-    all(READONLY, l.ReadonlyPaths)
+    l.MaskedPaths.every((path: string) => [...MASKED, ...MAY_BE_MASKED].includes(path) || THERMAL.test(path)) &&
+    all(READONLY, l.ReadonlyPaths) &&
+    only(READONLY, l.ReadonlyPaths)
   );
 }
 
@@ -317,24 +329,36 @@ function image(s: Request, id: string, type: string): boolean {
   }
 }
 
+/** A link's name that Linux takes as written, and not the loopback interface's. */
+const link = (name: string): boolean =>
+  name.length <= 15 && [...name].every((c) => /[A-Za-z0-9._-]/.test(c)) && name !== "lo";
+
+/** Six pairs of digits, not all zero as those of the loopback interface. */
+function hardware(address: string): boolean {
+  const bytes = address.split(":");
+  return bytes.length === 6 && bytes.every((b) => /^[0-9A-Fa-f]{2}$/.test(b)) && bytes.some((b) => b !== "00");
+}
+
 const interfaceOf = (i: Request): boolean =>
   i !== null &&
-  i.name !== "lo" &&
-  i.device !== "lo" &&
-  i.hwAddr !== "00:00:00:00:00:00" &&
+  [i.name, i.device].every(link) &&
+  hardware(i.hwAddr) &&
   [0, 128].includes(i.raw_flags) &&
   i.IPAddresses.every((a: Request) => notLoopback(a.address));
 
 /** An address, or a network, that reaches the loopback interface in no spelling. */
 function notLoopback(text: string): boolean {
-  if (!/^[0-9a-fA-F.:/]*$/.test(text)) return false;
-  const [address = ""] = text.split("/");
-  if (!address.includes(":")) return !/^0*127\./.test(text);
+  const [address = "", bits = "0", more] = text.split("/");
+  if (more !== undefined || !/^[0-9]*$/.test(bits)) return false;
+  if (!address.includes(":"))
+    return /^[0-9.]*$/.test(address) ? !/^0*127\./.test(address) : /^[0-9a-fA-F]*$/.test(address);
+  // IPv4 inside IPv6 in its own form: several spellings of ::1 are.
+  if (!/^[0-9a-fA-F:]*$/.test(address)) return false;
   const groups = address.split(":");
   const zero = (g: string) => /^0{0,4}$/.test(g);
   const lead = groups.slice(0, -1);
   if (groups.length <= 8 && lead.every(zero) && /^0{0,3}1$/.test(groups.at(-1) ?? "")) return false;
-  // IPv4 inside IPv6, whatever address it is.
+  // The same in hexadecimal, whatever address it is.
   const at = groups.findIndex((g) => /^ffff$/i.test(g));
   return !(at >= 1 && at <= 6 && at < groups.length - 1 && groups.slice(0, at).every(zero));
 }

@@ -233,6 +233,22 @@ const CAPABILITIES = (
 )
   .split(" ")
   .map((name) => `CAP_${name}`);
+/** Files that a mask would make empty, a read-only mount would keep from being written, and what is harmless. */
+const COVERED = [
+  "/",
+  "/app/allowed-users.txt",
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/sealflow",
+  "/sealflow/runner.js",
+  "/sealflow-owner/owner.json",
+  "/sealflow/scratch",
+  "/proc",
+  "/proc/self/status",
+  "/proc/scsi/../../app/x",
+  "/proc/interrupts",
+  "/proc/asound",
+  "/sys/devices/system/cpu/cpu0/thermal_throttle",
+];
 const SYSCTLS = ["kernel.core_pattern", "kernel.modprobe", "net.ipv4.ip_forward", "net.ipv4.ping_group_range", "vm.x"];
 
 /** Every edit of a CreateContainerRequest. */
@@ -457,6 +473,11 @@ function rightsEdits(sample: Request): Edit[] {
     sample.OCI.Linux[list].forEach((path: string, i: number) => {
       set(`${list}: ${path} left out`, (r) => void r.OCI.Linux[list].splice(i, 1));
     });
+    edits.push(
+      ...listEdits("rights", list, (r) => r.OCI.Linux[list], sample, COVERED).filter(
+        ({ how }) => !how.includes("first"),
+      ),
+    );
   }
   for (const name of SYSCTLS) {
     for (const value of ["0", "1", "|/bin/sh", "0 2147483647"]) {

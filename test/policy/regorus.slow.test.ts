@@ -49,9 +49,8 @@ const allowed = (value: unknown): boolean => value === true || (value as { allow
 const FREE = [
   /^OCI\.Hostname$/,
   /^OCI\.Linux\.CgroupsPath$/,
-  /^OCI\.Process\.(OOMScoreAdj|ApparmorProfile|Rlimits)/,
+  /^OCI\.Process\.(OOMScoreAdj|ApparmorProfile)/,
   /^OCI\.Linux\.Resources(\.(Memory|CPU|Pids|BlockIO|HugepageLimits|Network))?$/,
-  /^OCI\.Linux\.(MaskedPaths|ReadonlyPaths)/,
   /^OCI\.Annotations$/,
   /^OCI\.Annotations\.io\.kubernetes\.cri\.(sandbox-(uid|namespace|log-directory|name)|image-name)$/,
   /^OCI\.Version$/,
@@ -124,6 +123,7 @@ function harmless(at: string, how: string, what: string): boolean {
   if (FREE.some((pattern) => pattern.test(at))) return true;
   if (/^OCI\.Mounts\.\d+\.options/.test(at) && ["removed", "doubled", "emptied"].includes(how)) return true;
   if (/^OCI\.Mounts\.\d+$/.test(at) && how === "removed") return true;
+  if (/^OCI\.Linux\.(MaskedPaths|ReadonlyPaths)\.\d+$/.test(at) && ["removed", "doubled"].includes(how)) return true;
   if (
     /^OCI\.Process\.Capabilities\.(Bounding|Effective|Permitted)/.test(at) &&
     ["removed", "doubled", "emptied", "nulled"].includes(how)
