@@ -68,6 +68,17 @@ const VARIANTS: readonly Variant[] = [
     ...own,
   },
   {
+    name: "may be migrated",
+    edit: (c, tee) => {
+      if (tee === "snp") c.snp.policy_migrate_ma = true;
+      else if (tee === "az-snp-vtpm") c[tee].policy_migrate_ma = "true";
+      else c[tee].quote.body.td_attributes = "0000003000000000";
+    },
+    genuine: false,
+    initdata: "own",
+    on: HARDWARE,
+  },
+  {
     name: "TCB below the minimum",
     edit: (c, tee) => {
       if (tee === "snp") c.snp.reported_tcb_snp = 22;

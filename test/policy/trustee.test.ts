@@ -99,6 +99,33 @@ describe.each(HARDWARE)("production policy: %s", (tee) => {
     expect(status).not.toBe("affirming");
   });
 
+  if (tee.includes("tdx")) {
+    const withAttributes = (attributes: string | null): string => {
+      const claims = load("claims", tee);
+      claims[tee].quote.body.td_attributes = attributes;
+      return appraise("attestation-cpu-production", claims, grantedBy(tee)).status;
+    };
+    // Little endian. Trustee's own claims name six bits of these 64; whether the TD may be migrated is none of them.
+    it.each([
+      ["debugged", "0100001000000000"],
+      ["profiled", "0200001000000000"],
+      ["migrated by a TD of the host's", "0000002000000000"],
+      ["migrated, without virtualization exceptions", "0000003000000000"],
+      ["a provisioning agent", "0000001000000040"],
+      ["what nobody knows yet", "0000801000000000"],
+      ["nothing that is said", null],
+      ["more than attributes", "00000010000000000"],
+      ["attributes and a line more", "0000001000000000\n"],
+    ])("a TD that may be %s is not affirming", (_what, attributes) => {
+      expect(withAttributes(attributes)).not.toBe("affirming");
+    });
+
+    it.each(["0000000000000000", "0000001000000000", "0000005000000000", "000000d800000080"])(
+      "attributes that give the host nothing are taken: %s",
+      (attributes) => expect(withAttributes(attributes)).toBe("affirming"),
+    );
+  }
+
   it("with a TCB below the minimum, or out of date, it is not affirming", () => {
     const { status } = change((c) => {
       const claims = (c as Record<string, unknown>)[tee] as Record<string, unknown>;
