@@ -2,6 +2,18 @@ import * as k8s from "@pulumi/kubernetes";
 import type { ClusterPlatform } from "./cluster";
 
 const providers = new WeakMap<ClusterPlatform, k8s.Provider>();
+/** Of every provider that was made for a platform: its platform. */
+const clusters = new WeakMap<k8s.Provider, ClusterPlatform>();
+
+/** Remembers whose cluster a provider deploys to. */
+export function ofCluster(platform: ClusterPlatform, provider: k8s.Provider): k8s.Provider {
+  clusters.set(provider, platform);
+  return provider;
+}
+
+/** Whether a provider (undefined: the ambient kubeconfig) deploys to a platform's cluster, as far as is known of it. */
+export const deploysTo = (platform: ClusterPlatform, provider: k8s.Provider | undefined): boolean =>
+  provider === undefined ? platform.kubeconfig === undefined : clusters.get(provider) === platform;
 
 /**
  * The one Kubernetes provider of a platform's cluster, for every component that deploys to it: each provider is a process
@@ -13,7 +25,10 @@ export function clusterProvider(platform: ClusterPlatform): k8s.Provider | undef
   const known = providers.get(platform);
   if (known) return known;
   const { clusterName, kubeconfig } = platform;
-  const provider = new k8s.Provider(`${clusterName}-kubernetes`, { kubeconfig }, { parent: platform });
+  const provider = ofCluster(
+    platform,
+    new k8s.Provider(`${clusterName}-kubernetes`, { kubeconfig }, { parent: platform }),
+  );
   providers.set(platform, provider);
   return provider;
 }

@@ -2,7 +2,7 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterPlatform } from "../platform/cluster";
-import { clusterProvider } from "../platform/provider";
+import { deploysTo } from "../platform/provider";
 
 /** `production`: replicas on PostgreSQL, images by digest, a cluster of its own. `development`: one of each. */
 export const ServiceMode = { Production: "production", Development: "development" } as const;
@@ -28,7 +28,9 @@ export function placementProblems(args: PlacementArgs, resource: pulumi.Resource
   if (!Object.values<string>(ServiceMode).includes(mode)) {
     return [`mode: "${mode}" is neither "production" nor "development"`];
   }
-  const same = guests !== undefined && clusterProvider(guests) === args.provider;
+  // Without one of its own the component's children take the provider that it was given by its options.
+  const provider = args.provider ?? (resource.getProvider("kubernetes:core/v1:Namespace") as k8s.Provider | undefined);
+  const same = guests !== undefined && deploysTo(guests, provider);
   if (!same) {
     return reason === undefined ? [] : ["acknowledgeSameCluster: it runs in another cluster than guests. Remove it"];
   }

@@ -4,6 +4,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ExistingCluster } from "../../../components/platform/existing-cluster";
 import { clusterProvider } from "../../../components/platform/provider";
+import { workloadProvider } from "../../../components/platform/workload-provider";
 import { CloudNativePg } from "../../../components/relying-party/cloud-native-pg";
 import { RunLedger } from "../../../components/relying-party/run-ledger";
 import type { CertManagerTls } from "../../../components/relying-party/tls";
@@ -90,6 +91,31 @@ describe("a relying party beside the guests that it is meant to distrust", () =>
     expect(warnings.join()).toContain(REASON);
     const namespace = registered.find(({ type }) => type.endsWith("core/v1:Namespace"));
     expect(namespace?.inputs).toMatchObject({ metadata: { annotations: { acknowledgeSameCluster: REASON } } });
+  });
+
+  it.each<[string, (platform: ExistingCluster, provider: k8s.Provider) => Trustee]>([
+    [
+      "as the provider of its options",
+      (platform, p) => new Trustee("t", { ...TRUSTEE, guests: platform }, { provider: p }),
+    ],
+    ["as one of several", (platform, p) => new Trustee("t", { ...TRUSTEE, guests: platform }, { providers: [p] })],
+    [
+      "as the provider of its parent",
+      (platform, p) => {
+        const parent = new pulumi.ComponentResource("test:index:Parent", "parent", {}, { providers: [p] });
+        return new Trustee("t", { ...TRUSTEE, guests: platform }, { parent });
+      },
+    ],
+    [
+      "as the provider of workloads",
+      (platform) => {
+        const provider = workloadProvider("workloads", platform, platform);
+        return new Trustee("t", { ...TRUSTEE, guests: platform, provider });
+      },
+    ],
+  ])("is found %s, too", (_how, deploy) => {
+    const platform = guests();
+    expect(() => deploy(platform, clusterProvider(platform) as k8s.Provider)).toThrow(/could read its keys/);
   });
 
   it("elsewhere needs no reason, and one that is given is a misunderstanding", () => {
