@@ -31,6 +31,8 @@ export const existingNetwork = (existing: ExistingAwsNetworkArgs): AwsNetwork =>
 export function createNetwork({ name, args, tags, parent }: NetworkScope): AwsNetwork {
   const cidr = args.network?.cidr ?? NETWORK.cidr;
   const [first = "", second = ""] = zonesOf(args);
+  // Found zones are for the first time: a region that lists others later would replace the network and all in it.
+  const keepsZone = args.network?.zones ? {} : { ignoreChanges: ["availabilityZone"] };
   const vpc = new ec2.Vpc(
     `${name}-vpc`,
     { cidrBlock: cidr, enableDnsHostnames: true, enableDnsSupport: true, tags: named(tags, `${name}-vpc`) },
@@ -40,7 +42,7 @@ export function createNetwork({ name, args, tags, parent }: NetworkScope): AwsNe
     new ec2.Subnet(
       `${name}-${part}`,
       { vpcId: vpc.id, cidrBlock: quarterOf(cidr, quarter), availabilityZone, tags: named(tags, `${name}-${part}`) },
-      childOf(parent),
+      childOf(parent, keepsZone),
     );
   const egress = subnet("egress", 0, first);
   const nodes = [subnet("nodes-a", 1, first), subnet("nodes-b", 2, second)];
@@ -95,7 +97,9 @@ const named = (tags: Record<string, string>, Name: string): Record<string, strin
 
 function zonesOf({ network }: EksPeerPodsArgs): pulumi.Input<string>[] {
   if (network?.zones) return network.zones;
-  const { names } = getAvailabilityZonesOutput({ state: "available" });
+  // Not local zones that the account has opted in to: EKS takes none.
+  const regular = [{ name: "opt-in-status", values: ["opt-in-not-required"] }];
+  const { names } = getAvailabilityZonesOutput({ state: "available", filters: regular });
   return [names.apply(([first = ""]) => first), names.apply(([, second = ""]) => second)];
 }
 

@@ -79,6 +79,12 @@ describe.each(CLOUDS)("$pkg", ({ pkg, program, parts, workers }) => {
     await ok(stack.preview("--expect-no-changes"));
   }, 120_000);
 
+  test("a region that lists other zones later changes nothing", async () => {
+    cloud().settings = { ...cloud().settings, zones: "bcd" };
+    await ok(stack.preview("--expect-no-changes"));
+    cloud().settings = { ...cloud().settings, zones: "abc" };
+  }, 120_000);
+
   test("the graph is as reviewed", () => {
     const file = path.join(__dirname, "graphs", `${program}.txt`);
     const text = graphText(stack.state());

@@ -223,8 +223,8 @@ export const AWS: CloudModel = {
       id: "aws",
       reverseDnsPrefix: "com.amazonaws",
     }),
-    "aws:index/getAvailabilityZones:getAvailabilityZones": () => ({
-      names: ["a", "b", "c"].map((zone) => REGION + zone),
+    "aws:index/getAvailabilityZones:getAvailabilityZones": (_args, store) => ({
+      names: [...(store.settings.zones ?? "abc")].map((zone) => REGION + zone),
       zoneIds: ["use2-az1", "use2-az2", "use2-az3"],
       groupNames: [],
       id: REGION,
