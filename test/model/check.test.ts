@@ -335,7 +335,7 @@ describe("one mistake gives one problem, with place, what was found and what to 
     [
       ["schedule"],
       "0 3 * * *",
-      'FEATURE Pipeline "spam": schedule: "schedule" (schedules) is refused: whoever may start runs may multiply them, so each slot must be signed by the owner beforehand. Instead: `schedules: { nightly: "30 3 * * *" }` (UTC), signed by `up`: a slot opens one run, not before its time; `sealflow schedules` shows and opens them',
+      'FEATURE Pipeline "spam": schedule: "schedule" (schedules) is refused: whoever may start runs may multiply them, so each slot must be signed by the owner beforehand. Instead: `schedules: { nightly: "30 3 * * *" }` (UTC), signed by `up`: a slot opens one run, not before its time and, with `late: "2h"`, not long after; `sealflow schedules` shows and opens them',
     ],
     [
       train("retries"),
