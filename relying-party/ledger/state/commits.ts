@@ -13,6 +13,7 @@ import {
   type CommitAnswer,
   type CommitRefusal,
   commit,
+  type Head,
   receiptDigest,
   type Statement,
 } from "../../../protocol/messages";
@@ -24,7 +25,7 @@ import { fits } from "../store/types";
 import { pipelineRow } from "./authority";
 import { countedCommit } from "./go";
 import { LOG, shardsOfInput } from "./graph";
-import { append, currentHead } from "./log";
+import { append, currentHead, extendsHead } from "./log";
 import { checkReceipt } from "./receipts";
 import { endRun, findRun, openingOf, stateNow } from "./runs";
 import { versionOf, versionState } from "./versions";
@@ -149,14 +150,18 @@ async function checkAll(ctx: Context, c: Commit, { d, step, version }: Place): P
     content,
     committed: (producer, output, shard) => digests.get(`${producer}.${output}/${shard}`),
   });
-  if (!receipt || problems.length > 0) return refused("RECEIPT_MISMATCH", `${attemptName(c)}: ${problems.join("; ")}`);
+  const mismatch = (what: string) => refused("RECEIPT_MISMATCH", `${attemptName(c)}: ${what}`);
+  if (!receipt || problems.length > 0) return mismatch(problems.join("; "));
+  let seen: Head;
   try {
-    await ctx.signer.verifyHead(receipt.predicate.head);
+    seen = await ctx.signer.verifyHead(receipt.predicate.head);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    return refused("RECEIPT_MISMATCH", `${attemptName(c)}: receipt.head is not a head of this ledger`);
+    return mismatch("receipt.head is not a head of this ledger");
   }
-  return receipt;
+  // Whoever reads this attempt's outputs asks for the proof that the log goes on from there.
+  if (await ctx.db.read((tx) => extendsHead(tx, seen))) return receipt;
+  return mismatch("receipt.head is of a log that this one does not extend; the ledger's database was restored");
 }
 
 /** `producer.output/shard` → digest, for all that this shard reads. */

@@ -76,6 +76,10 @@ export async function currentHead(tx: Tx): Promise<{ size: number; root: string 
   return { size, root: await rootAt(tx, size) };
 }
 
+/** Whether this log goes on from a head that the ledger has signed; one of a database that was restored may not. */
+export const extendsHead = async (tx: Tx, { size, root }: { size: number; root: string }): Promise<boolean> =>
+  size <= (await logSize(tx)) && (await rootAt(tx, size)) === root;
+
 export const inclusion = (tx: Tx, index: number, size: number): Promise<string[]> =>
   withNodes(tx, (nodes) => inclusionProof(nodes, index, size));
 

@@ -19,7 +19,7 @@ import { fits } from "../store/types";
 import { pipelineRow, requireFresh, requireOperator, verifySelfSigned } from "./authority";
 import { importedInputs } from "./graph";
 import { Kept } from "./kept";
-import { append, logSize, rootAt } from "./log";
+import { append, extendsHead } from "./log";
 import { versionOf, versionState } from "./versions";
 
 /**
@@ -273,10 +273,7 @@ function requireContent(d: Descriptor, request: RunRequest): void {
 async function requireSeenHead(ctx: Context, token: string | null): Promise<void> {
   if (token === null) return;
   const seen = await ctx.signer.verifyHead(token);
-  const fits = await ctx.db.read(
-    async (tx) => seen.size <= (await logSize(tx)) && (await rootAt(tx, seen.size)) === seen.root,
-  );
-  if (!fits) {
+  if (!(await ctx.db.read((tx) => extendsHead(tx, seen)))) {
     throw new LedgerError(
       "ROLLBACK",
       `run request: saw a log of ${seen.size} entries that this log does not extend; the ledger's database was restored`,

@@ -755,21 +755,41 @@ export function ledgerSuite(engine: Engine): void {
       expect(await call.get("/v1/heads?old=1000")).toMatchObject({ status: 409, code: "ROLLBACK" });
     });
 
+    /** An empty database in the place of the old one, under the same key. */
+    async function forget(): Promise<void> {
+      await ledger.close();
+      for (const file of ["ledger.db", "ledger.db-wal", "ledger.db-shm"]) rmSync(join(dir, file), { force: true });
+      const fresh = await engine.fresh();
+      ledger = await createLedger({ dir, publicUrl: "https://ledger.test", now, sweepMs: 0, ...fresh });
+      call = caller(ledger);
+    }
+
+    it("a commit whose receipt has seen another log is refused: nobody could read what it makes", async () => {
+      const w = await one();
+      await call.openRun(w);
+      const heads = [(await call.get("/v1/key")).body.head];
+      for (let i = 0; i < 9; i++) await call.openRun(w);
+      heads.push((await call.get("/v1/key")).body.head);
+      await forget();
+      await call.deploy(w);
+      const run = await call.openRun(w);
+      const go = await call.go(w, "only", run);
+      const outputs = await call.upload(go);
+      const commit = async (options: CommitOptions = {}) => call.commit(await w.commit("only", go, outputs, options));
+      // Of the same ledger: a size that this log has with another root, and one that it has not.
+      for (const head of heads) {
+        const answer = await commit({ predicate: { head } });
+        expect(answer).toMatchObject({ status: "refused", refusal: "RECEIPT_MISMATCH" });
+        expect(answer.detail).toMatch(/restored/);
+      }
+      expect(await commit()).toMatchObject({ status: "committed" });
+    });
+
     it("a run request that has seen more than the log has is refused with ROLLBACK", async () => {
       const w = await one();
       await call.openRun(w);
       const seen = (await call.get("/v1/key")).body.head;
-      await ledger.close();
-      for (const file of ["ledger.db", "ledger.db-wal", "ledger.db-shm"]) rmSync(join(dir, file), { force: true });
-      // An empty database in the place of the old one, under the same key.
-      ledger = await createLedger({
-        dir,
-        publicUrl: "https://ledger.test",
-        now,
-        sweepMs: 0,
-        ...(await engine.fresh()),
-      });
-      call = caller(ledger);
+      await forget();
       await call.deploy(w);
       expect((await call.post("/v1/runs", (await w.runRequest({ head: seen })).token)).code).toBe("ROLLBACK");
     });
