@@ -14,6 +14,11 @@ export interface EncryptedContainerArgs {
   ledgerPrincipalId: pulumi.Input<string>;
   /** Seconds after which the secrets of a run are deleted. 60 to ten years. @default 2592000 (30 days) */
   retentionSeconds?: number;
+  /**
+   * The account may be deleted with all objects: by destroy, or where another location or group replaces it.
+   * @default false: Pulumi stops at it
+   */
+  deleteObjects?: boolean;
   /** @default none */
   tags?: Record<string, string>;
 }
@@ -25,7 +30,8 @@ const CONTAINER = "objects";
 /**
  * Storage of sealed objects in Azure Blob. What lies there is encrypted before it arrives; the account, encrypted twice
  * and without keys of its own, is a second wall. Guests and owners get signed URLs from the ledger, which signs them with
- * a key that its identity asks for. `destroy` deletes the account with all objects.
+ * a key that its identity asks for. Account and container go with the objects, so they are protected unless
+ * `deleteObjects` is set.
  */
 export class EncryptedContainer extends pulumi.ComponentResource implements StorageOutputs {
   readonly kind: string;
@@ -63,7 +69,7 @@ export class EncryptedContainer extends pulumi.ComponentResource implements Stor
 /** No account keys, no public blobs, TLS only. Reached over the internet: guests are wherever the platform puts them. */
 const createAccount = (
   name: string,
-  { resourceGroupName, location, tags }: EncryptedContainerArgs,
+  { resourceGroupName, location, deleteObjects = false, tags }: EncryptedContainerArgs,
   parent: pulumi.ComponentResource,
 ): storage.StorageAccount =>
   new storage.StorageAccount(
@@ -86,12 +92,12 @@ const createAccount = (
       },
       tags: ownerTags(name, tags),
     },
-    childOf(parent),
+    childOf(parent, { protect: !deleteObjects }),
   );
 
 function createContainer(
   name: string,
-  { resourceGroupName, retentionSeconds = RETENTION.usual }: EncryptedContainerArgs,
+  { resourceGroupName, retentionSeconds = RETENTION.usual, deleteObjects = false }: EncryptedContainerArgs,
   account: storage.StorageAccount,
   parent: pulumi.ComponentResource,
 ): storage.BlobContainer {
@@ -140,6 +146,7 @@ function createContainer(
   return new storage.BlobContainer(
     `${name}-objects`,
     { ...place, containerName: CONTAINER, publicAccess: "None" },
-    childOf(parent, { dependsOn: service }),
+    // Beside the account: a destroy that stops at one of them deletes what is not protected itself.
+    childOf(parent, { dependsOn: service, protect: !deleteObjects }),
   );
 }

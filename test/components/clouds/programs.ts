@@ -92,8 +92,17 @@ export function everything() {
   bothStorages({ principalId: PRINCIPAL });
 }
 
+interface BothStorages {
+  readonly principalId: string;
+  readonly retentionSeconds?: number;
+  /** Of Azure's. */
+  readonly location?: string;
+  /** Of Azure's. Here: true. */
+  readonly deleteObjects?: boolean;
+}
+
 /** Storage of both clouds, with the ledger's identity given. */
-export function bothStorages({ principalId, retentionSeconds }: { principalId: string; retentionSeconds?: number }) {
+export function bothStorages({ principalId, retentionSeconds, ...azure }: BothStorages) {
   const retention = retentionSeconds === undefined ? {} : { retentionSeconds };
   const bucket = new EncryptedBucket("sealed", { region: "us-east-2", ledgerRoleArn: LEDGER_ROLE, ...retention });
   const group = new ResourceGroup("group", { location: "eastus" });
@@ -101,6 +110,8 @@ export function bothStorages({ principalId, retentionSeconds }: { principalId: s
     resourceGroupName: group.name,
     location: "eastus",
     ledgerPrincipalId: principalId,
+    deleteObjects: true,
+    ...azure,
     ...retention,
   });
   return { s3: bucket.url, blob: container.url };

@@ -8,7 +8,7 @@ beforeAll(async () => {
   stack = await EngineStack.create({ module: path.join(__dirname, "programs.ts") });
   const ledger = { id: "ledger", type: "identity", name: "", inputs: {}, outputs: { principalId: PRINCIPAL } };
   stack.cloud("azure-native").put(ledger);
-  await stack.program("bothStorages", { principalId: PRINCIPAL });
+  await stack.program("bothStorages", { principalId: PRINCIPAL, deleteObjects: false });
 }, 120_000);
 afterAll(() => stack?.close());
 
@@ -71,6 +71,20 @@ test("Azure: no account keys, nothing public, roles of the ledger alone", () => 
     .filter(({ type }) => type.endsWith(":RoleAssignment"));
   expect(roles.map((role) => role.inputs.principalId)).toEqual([PRINCIPAL, PRINCIPAL]);
 });
+
+test("Azure: neither another location nor a destroy takes the account with its objects, unless the program says so", async () => {
+  await stack.program("bothStorages", { principalId: PRINCIPAL, deleteObjects: false, location: "westeurope" });
+  const replaced = await stack.preview();
+  expect(replaced).toMatchObject({ ok: false });
+  expect(replaced.text).toMatch(
+    /unable to replace resource .*blobs-account"\s+as it is currently marked for protection/,
+  );
+  expect(await stack.destroy()).toMatchObject({ ok: false });
+  expect(inputs("azure-native", "blobs-account")).toBeDefined();
+  expect(inputs("azure-native", "blobs-objects")).toBeDefined();
+  await stack.program("bothStorages", { principalId: PRINCIPAL });
+  expect(await stack.up()).toMatchObject({ ok: true });
+}, 120_000);
 
 test("a destroy that stops at a bucket with objects leaves the key that decrypts them", async () => {
   stack.cloud("aws").faults = [{ on: "delete", of: "sealed-bucket", kind: "denied" }];
