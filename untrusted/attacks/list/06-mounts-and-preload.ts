@@ -1,4 +1,4 @@
-import { decideAll } from "../support/guest-requests";
+import { decideAll, type Loose } from "../support/guest-requests";
 import type { Attack } from "../types";
 
 const SHARED = "/run/kata-containers/shared/containers/";
@@ -27,6 +27,12 @@ export const mountsAndPreload: Attack = {
       },
       "/etc/ld.so.preload": ({ step }) => {
         step.OCI.Mounts.push(bind("/etc/ld.so.preload", `${SHARED}${step.container_id}-00000000000000ff-hosts`));
+      },
+      "a mask over a file of the image, which makes it empty": ({ step }) => {
+        step.OCI.Linux.MaskedPaths.push("/app/allowed-users.txt");
+      },
+      "the image's own /proc in place of the kernel's": ({ step }) => {
+        step.OCI.Mounts = step.OCI.Mounts.filter((m: Loose) => m.destination !== "/proc");
       },
       "/etc/ssl in place of the one in the image": ({ step }) => {
         step.OCI.Mounts.push(bind("/etc/ssl", `${SHARED}${step.container_id}-00000000000000ff-hosts`));
