@@ -23,15 +23,17 @@ export async function registerDescriptor(ctx: Context, token: string) {
   if (problems.length > 0) throw new LedgerError("DESCRIPTOR", `descriptor: ${problems.join("; ")}`);
 
   const digest = jwsDigest(token);
-  await ctx.db.write((tx) => register(tx, d, digest, token, ctx.now()));
+  const closed = await ctx.db.write((tx) => register(tx, d, digest, token, ctx.now()));
+  if (closed) await ctx.db.scrub();
   ctx.feed.changed();
   return { pipelineUid: d.pipelineUid, descriptor: digest, sequence: d.sequence };
 }
 
-async function register(tx: Tx, d: Descriptor, digest: string, token: string, now: number): Promise<void> {
+/** @returns whether runs may have ended with it, and lost their secrets. */
+async function register(tx: Tx, d: Descriptor, digest: string, token: string, now: number): Promise<boolean> {
   const uid = d.pipelineUid;
   const known = await tx.selectFrom("versions").select("digest").where("digest", "=", digest).executeTakeFirst();
-  if (known) return;
+  if (known) return false;
 
   const pipeline = await tx.selectFrom("pipelines").selectAll().where("uid", "=", uid).executeTakeFirst();
   if (pipeline && pipeline.closed_at !== null) {
@@ -93,11 +95,15 @@ async function register(tx: Tx, d: Descriptor, digest: string, token: string, no
     await tx.insertInto("version_objects").values({ object, version: digest }).execute();
   }
   await append(tx, { kind: "descriptor", pipelineUid: uid, digest, at: now });
-  if (last) await closePredecessors(tx, uid, sequence, now, d.drainSeconds);
+  return last !== undefined && (await closePredecessors(tx, uid, sequence, now, d.drainSeconds));
 }
 
-/** The newest drain limit wins for every older version, and never lengthens one that was already set. */
-async function closePredecessors(tx: Tx, uid: string, sequence: number, now: number, drain: number): Promise<void> {
+/**
+ * The newest drain limit wins for every older version, and never lengthens one that was already set.
+ * @returns whether one is closed now.
+ */
+async function closePredecessors(tx: Tx, uid: string, sequence: number, now: number, drain: number): Promise<boolean> {
+  let closed = false;
   const older = await tx
     .selectFrom("versions")
     .select(["digest", "closes_at"])
@@ -108,6 +114,9 @@ async function closePredecessors(tx: Tx, uid: string, sequence: number, now: num
   for (const version of older) {
     const closesAt = Math.min(version.closes_at ?? Number.MAX_SAFE_INTEGER, now + drain);
     await tx.updateTable("versions").set({ closes_at: closesAt }).where("digest", "=", version.digest).execute();
-    if (closesAt <= now) await settleVersion(tx, version.digest, uid, now);
+    if (closesAt > now) continue;
+    await settleVersion(tx, version.digest, uid, now);
+    closed = true;
   }
+  return closed;
 }

@@ -501,42 +501,55 @@ export function ledgerSuite(engine: Engine): void {
       expect((await call.get(`/v1/runs/${run}/log`, await w.readToken())).body.objects).toEqual({});
     });
 
-    (engine.name === "SQLite" ? it : it.skip)("no database file holds the secret of an expired run", async () => {
-      const secrets: Uint8Array[] = [];
-      const marked = await createLedger({
-        dir: join(dir, "marked"),
-        publicUrl: "https://ledger.test",
-        now,
-        sweepMs: 0,
-        random: (n) => {
-          const made = new Uint8Array(randomBytes(n));
-          secrets.push(made);
-          return made;
-        },
-      });
-      try {
-        const other = caller(marked);
-        const w = await createWorld({
-          ledgerKey: marked.ledgerKey,
-          steps: ONE,
-          runSeconds: 60,
-          now: () => clock / 1000,
+    type Ending = (other: ReturnType<typeof caller>, w: World, run: string) => Promise<unknown>;
+    const endings: [string, Ending][] = [
+      ["an expired run", async () => pass(61)],
+      ["a cancelled run", async (other, w, run) => other.post(`/v1/runs/${run}/cancel`, await w.cancel(run))],
+      [
+        "a revoked version's run",
+        async (other, w) => other.post(`/v1/pipelines/${w.pipelineUid}/revoke`, await w.revoke(null)),
+      ],
+      ["a run whose version has a successor", async (other, w) => other.deploy(await nextVersion(w, {}))],
+    ];
+    (engine.name === "SQLite" ? it : it.skip).each(endings)(
+      "no database file holds the secret of %s",
+      async (what, end) => {
+        const secrets: Uint8Array[] = [];
+        const marked = await createLedger({
+          dir: join(dir, "marked"),
+          publicUrl: "https://ledger.test",
+          now,
+          sweepMs: 0,
+          random: (n) => {
+            const made = new Uint8Array(randomBytes(n));
+            secrets.push(made);
+            return made;
+          },
         });
-        await other.deploy(w);
-        await other.openRun(w);
-        const secret = Buffer.from(secrets.at(-1) as Uint8Array);
-        const files = () =>
-          readdirSync(join(dir, "marked"))
-            .filter((f) => f.startsWith("ledger.db"))
-            .map((f) => readFileSync(join(dir, "marked", f)));
-        expect(files().some((bytes) => bytes.includes(secret))).toBe(true);
-        pass(61);
-        await marked.sweep();
-        expect(files().some((bytes) => bytes.includes(secret))).toBe(false);
-      } finally {
-        await marked.close();
-      }
-    });
+        try {
+          const other = caller(marked);
+          const w = await createWorld({
+            ledgerKey: marked.ledgerKey,
+            steps: ONE,
+            runSeconds: 60,
+            now: () => clock / 1000,
+          });
+          await other.deploy(w);
+          const run = await other.openRun(w);
+          const secret = Buffer.from(secrets.at(-1) as Uint8Array);
+          const files = () =>
+            readdirSync(join(dir, "marked"))
+              .filter((f) => f.startsWith("ledger.db"))
+              .map((f) => readFileSync(join(dir, "marked", f)));
+          expect(files().some((bytes) => bytes.includes(secret))).toBe(true);
+          await end(other, w, run);
+          if (what === "an expired run") await marked.sweep();
+          expect(files().some((bytes) => bytes.includes(secret))).toBe(false);
+        } finally {
+          await marked.close();
+        }
+      },
+    );
   });
 
   describe("a commit", () => {
