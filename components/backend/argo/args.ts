@@ -23,7 +23,10 @@ export interface ArgoBackendArgs {
   keptSeconds?: number;
   /** Instance id of the workflow controller that shall take them. @default the controller without one */
   instanceId?: string;
-  /** Users, groups and service accounts that may submit runs, beside the cluster's administrators. @default none */
+  /**
+   * Users, groups and service accounts that may submit runs, beside the cluster's administrators. A Workflow
+   * of theirs can be any, with any pod that `podSecurity` lets through: with `privileged`, root on the nodes. @default none
+   */
   submitters?: pulumi.Input<k8s.types.input.rbac.v1.Subject>[];
   /** Cluster to deploy to. @default the ambient kubeconfig */
   provider?: k8s.Provider;
