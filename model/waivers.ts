@@ -19,6 +19,10 @@ export const WAIVERS: readonly Waiver[] = [
   { argument: "debug", gives: "the host reads logs of guests and runs commands in them" },
   { argument: "unpinnedRunner", gives: "the runner layer may hold other packages than the pinned ones" },
   { argument: "acceptSimulatedGuests", gives: "the key broker gives keys to guests that no hardware vouches for" },
+  {
+    argument: "plainHttp",
+    gives: "the registry is spoken to without TLS, so anybody between can read along and answer in its place",
+  },
   { argument: "debugGuests", gives: "the host can read the guest's logs and run commands in it" },
 ];
 

@@ -165,6 +165,7 @@ describe("sealflow-no-waivers-in-production", () => {
     [{ acknowledgeStockGuestImage: "no image yet" }, "acknowledgeStockGuestImage"],
     [{ acknowledgeUnboundInitdata: true }, "acknowledgeUnboundInitdata"],
     [{ guest: { debug: "looking for a fault" } }, "guest.debug"],
+    [{ registry: { repository: "r.example/spam", plainHttp: "a lab" } }, "registry.plainHttp"],
     [{ trustProgram: UNKNOWN }, "trustProgram"],
   ])("refuses %j", (props, at) => {
     const found = waivers(props);
