@@ -62,6 +62,8 @@ function invariants(spec: Spec, state: State): string | undefined {
     const all = Object.keys(spec.steps).every((step) => stepDone(spec, run, step));
     if (all !== (run.state === "succeeded")) return "a run succeeds exactly when every shard is committed or skipped";
     if (run.secret && ["cancelled", "closed"].includes(run.state)) return "the secret outlives the run";
+    if (run.secret && run.state !== "open" && state.versions[run.version]?.settled)
+      return "the secret outlives the version";
     for (const [name, shards] of Object.entries(run.steps)) {
       const step = spec.steps[name] as Spec["steps"][string];
       if (shards.length > step.shards) return "more shards than the step has";

@@ -374,12 +374,15 @@ function revoke(state: State, version: number | null): Answer {
   return { status: "ok" };
 }
 
-/** Ends the open runs of a version that allows no more work. One that has expired stays expired. */
+/**
+ * Ends the open runs of a version that allows no more work, and deletes the secrets of all. One that has expired stays
+ * expired, and a sweep deletes its secret.
+ */
 function settle(state: State, version: number): void {
   for (const run of state.runs) {
-    if (run.version !== version || runState(state, run) !== "open") continue;
-    run.state = "closed";
-    run.secret = false;
+    if (run.version !== version) continue;
+    if (runState(state, run) === "open") run.state = "closed";
+    if (run.state !== "open") run.secret = false;
   }
   (state.versions[version] as Version).settled = true;
 }

@@ -22,8 +22,8 @@ export function versionState(
 }
 
 /**
- * Ends the open runs of a version that allows no more work, and deletes their secrets. Runs that have expired stay so:
- * the sweep writes that down.
+ * Ends the open runs of a version that allows no more work, and deletes their secrets and those of runs that had ended
+ * before: nobody is given them any more. Runs that have expired stay so: the sweep writes that down.
  */
 export async function settleVersion(tx: Tx, version: string, pipelineUid: string, now: number): Promise<void> {
   const ended = await tx
@@ -33,6 +33,13 @@ export async function settleVersion(tx: Tx, version: string, pipelineUid: string
     .where("state", "=", "open")
     .where("expires_at", ">", now)
     .returning("run")
+    .execute();
+  await tx
+    .updateTable("runs")
+    .set({ secret: null })
+    .where("version", "=", version)
+    .where("state", "!=", "open")
+    .where("secret", "is not", null)
     .execute();
   for (const { run } of ended.sort((a, b) => (a.run < b.run ? -1 : 1))) {
     await append(tx, { kind: "close", pipelineUid, digest: run, run, at: now });

@@ -510,6 +510,13 @@ export function ledgerSuite(engine: Engine): void {
         async (other, w) => other.post(`/v1/pipelines/${w.pipelineUid}/revoke`, await w.revoke(null)),
       ],
       ["a run whose version has a successor", async (other, w) => other.deploy(await nextVersion(w, {}))],
+      [
+        "a run that had succeeded when its version was revoked",
+        async (other, w, run) => {
+          await other.run(w, "only", run);
+          await other.post(`/v1/pipelines/${w.pipelineUid}/revoke`, await w.revoke(jwsDigest(w.descriptor)));
+        },
+      ],
     ];
     (engine.name === "SQLite" ? it : it.skip).each(endings)(
       "no database file holds the secret of %s",
