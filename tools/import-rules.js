@@ -19,7 +19,7 @@ const RULES = {
   model: { own: ["protocol"], npm: ["ajv"], node: READS_OWN_FILES },
   policy: {
     own: ["protocol", "model"],
-    npm: ["ajv", "fflate", "smol-toml", "@open-policy-agent/opa-wasm"],
+    npm: ["ajv", "pako", "smol-toml", "@open-policy-agent/opa-wasm"],
     node: [...READS_OWN_FILES, "node:zlib"],
   },
   guest: { own: ["protocol"], npm: [], node: "any" },

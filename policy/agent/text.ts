@@ -107,7 +107,7 @@ const compact = (line: string): string =>
   line
     .split(/("(?:[^"\\]|\\.)*")/)
     .map((part, i) =>
-      i % 2 === 1 ? part : part.replace(/ *(:=|[=!<]=|[,;&]) */g, "$1").replace(/(?<=[:{]) | (?=})/g, ""),
+      i % 2 === 1 ? part : part.replace(/ *(:=|[=!<]=|[,;&]) */g, "$1").replace(/(?<=[:{]) | (?=[{}])/g, ""),
     )
     .join("");
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
-import { gzipSync } from "fflate";
+import { gzip } from "pako";
 import { parse as parseToml } from "smol-toml";
 import { initdataAlgorithm } from "../../model/platforms/initdata";
 import { base64, fromBase64, hex, utf8 } from "../../protocol/bytes";
@@ -105,7 +105,7 @@ export const identityOf = (tee: Tee, text: string, algorithm: InitdataAlgorithm)
   hex(reportedInitdata(tee, text, algorithm));
 
 /** Value of the pod annotation: gzip (no time, no name), base64. Pure JavaScript, so equal on every machine. */
-export const annotationOf = (text: string): string => base64(gzipSync(utf8(text), { level: 9, mtime: 0 }));
+export const annotationOf = (text: string): string => base64(gzip(utf8(text), { level: 9 }));
 
 /**
  * The TOML text inside a pod annotation.

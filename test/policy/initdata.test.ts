@@ -75,7 +75,7 @@ describe("rendering", () => {
     const annotation = annotationOf(renderInitdata({ algorithm: "sha256", data: { "a.toml": "x = 1\n" } }));
     expect(Buffer.from(annotation, "base64").subarray(0, 10).toString("hex")).toMatch(/^1f8b08000000000002(03|ff)$/);
     expect(annotation).toMatchInlineSnapshot(
-      `"H4sIAAAAAAACAytLLSrOzM9TsFVQMtAz1DNQ4krMSc8vyizJyAWJFWckGpmaKXFxRackliTGcikl6pXk5+YoAeXU1dW5KoC0IReIBQA+yoSRSAAAAA=="`,
+      `"H4sIAAAAAAACAytLLSrOzM9TsFVQMtAz1DNQ4krMSc8vyizJyAWJFWckGpmaKXFxRackliTGcikl6pXk5+YoKdgqqKurc1Uo2CoYcoFYAD7KhJFIAAAA"`,
     );
   });
 
