@@ -147,7 +147,13 @@ export async function deploy(program: string, steps: Readonly<Record<string, Ben
       return (await ledger.openRun(signed)).run;
     },
     async status(run) {
-      return ledger.run(run, await signReadToken(facts.pipelineUid, runKey(root), new Date(), random()));
+      return ledger.run(
+        run,
+        await signReadToken(
+          { ledgerKey, pipelineUid: facts.pipelineUid, now: new Date(), random: random() },
+          runKey(root),
+        ),
+      );
     },
     async close() {
       kbs.close();

@@ -49,6 +49,7 @@ export async function deployImporter(
     async pin(folder) {
       const { pinned, file } = await pinImport(folder, source);
       const upload = {
+        ledgerKey,
         pipelineUid: made.facts.pipelineUid,
         ownerPublicKey: made.facts.ownerPublicKey,
         object: pinned.object,

@@ -105,6 +105,7 @@ export async function deployNeighbour(
     },
     async revoke() {
       const order = {
+        ledgerKey,
         pipelineUid: first.facts.pipelineUid,
         descriptor: jwsDigest(first.token),
         reason: "attack",

@@ -35,7 +35,8 @@ export function honestOwner(
   const recipient: Recipient = { name: "owner", key: readKeyFile(releaseKeyFile(home, connection), "X25519") };
   const { ownerPublicKey, ledgerKey, pipelineUid, descriptor: token } = connection;
   const keys = { ownerPublicKey, ledgerKey };
-  const readToken = () => signReadToken(pipelineUid, runKey, new Date(), new Uint8Array(randomBytes(32)));
+  const readToken = () =>
+    signReadToken({ ledgerKey, pipelineUid, now: new Date(), random: new Uint8Array(randomBytes(32)) }, runKey);
   const codes = (problems: readonly { readonly code: string }[]) => problems.map(({ code }) => code);
   return {
     async openRun() {

@@ -142,7 +142,8 @@ export async function deploySmall(site: Site, design: Design): Promise<SmallPipe
       });
       return (await client.openRun(request.token)).run;
     },
-    readToken: () => signReadToken(facts.pipelineUid, runKey(root), new Date(), random()),
+    readToken: () =>
+      signReadToken({ ledgerKey, pipelineUid: facts.pipelineUid, now: new Date(), random: random() }, runKey(root)),
   };
 }
 

@@ -21,7 +21,7 @@ export interface RevokeOptions extends Choice {
 /** `sealflow revoke`: the deployed version starts, claims and commits nothing any more. Only the owner's root can. */
 export async function revoke(context: Context, options: RevokeOptions): Promise<number> {
   const deployed = choosePipeline(context.home, options);
-  const { pipelineUid, ownerPublicKey, name, descriptor } = deployed.connection;
+  const { ledgerKey, pipelineUid, ownerPublicKey, name, descriptor } = deployed.connection;
   const { cwd, env } = context.io;
   const source =
     options.root === undefined
@@ -34,9 +34,8 @@ export async function revoke(context: Context, options: RevokeOptions): Promise<
   return withLedger(context, deployed, async (session) => {
     const version = options.close ? null : jwsDigest(descriptor);
     const reason = options.reason ?? "revoked by its owner";
-    await session.ledger.revoke(
-      await signRevocation({ pipelineUid, descriptor: version, reason, random: randomBytes(32) }, owner),
-    );
+    const order = { ledgerKey, pipelineUid, descriptor: version, reason, random: randomBytes(32) };
+    await session.ledger.revoke(await signRevocation(order, owner));
     await session.advance();
     const what = options.close
       ? `pipeline ${name}: closed for good`

@@ -51,6 +51,7 @@ export async function pinImports(
     const { pinned, file } = await pinImport(folder, source);
     const { pipelineUid, ownerPublicKey } = d;
     const options = {
+      ledgerKey: session.ledger.ledgerKey,
       pipelineUid,
       ownerPublicKey,
       object: pinned.object,

@@ -48,7 +48,7 @@ export async function withLedger<T>(
     const advance = async (proven?: string): Promise<void> => {
       await ask(proven);
     };
-    const read = () => signReadToken(pipelineUid, runKey, io.now(), randomBytes(32));
+    const read = () => signReadToken({ ledgerKey, pipelineUid, now: io.now(), random: randomBytes(32) }, runKey);
     return await use({ ledger, runKey, head, read, advance });
   } catch (error) {
     throw withRemedy(error, ledgerUrl);

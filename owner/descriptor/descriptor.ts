@@ -158,6 +158,8 @@ export async function verifyDescriptor(token: string, ownerPublicKey: string): P
 }
 
 export interface RevokeOptions {
+  /** Of the ledger that it is for. */
+  readonly ledgerKey: string;
   readonly pipelineUid: string;
   /** jwsDigest of the version; null closes the pipeline for good. */
   readonly descriptor: string | null;
@@ -172,6 +174,7 @@ export interface RevokeOptions {
 export async function signRevocation(options: RevokeOptions, owner: KeyObject): Promise<string> {
   const content: Revoke = {
     v: 1,
+    ledgerKey: options.ledgerKey,
     pipelineUid: options.pipelineUid,
     ownerPublicKey: rawPublic(owner),
     descriptor: options.descriptor,

@@ -94,16 +94,22 @@ export async function sealParameters(
   return sealed;
 }
 
-/** Token for reads, by a run key or the owner's key; valid 15 minutes. @param random 32 fresh bytes. */
-export async function signReadToken(
-  pipelineUid: string,
-  key: KeyObject,
-  now: Date,
-  random: Uint8Array,
-): Promise<string> {
+export interface ReadTokenOptions {
+  /** Of the ledger that it is for. */
+  readonly ledgerKey: string;
+  readonly pipelineUid: string;
+  readonly now: Date;
+  /** 32 fresh bytes. */
+  readonly random: Uint8Array;
+}
+
+/** Token for reads, by a run key or the owner's key; valid 15 minutes. */
+export async function signReadToken(options: ReadTokenOptions, key: KeyObject): Promise<string> {
+  const { ledgerKey, pipelineUid, now, random } = options;
   const issuedAt = seconds(now);
   const content: ReadToken = {
     v: 1,
+    ledgerKey,
     pipelineUid,
     by: rawPublic(key),
     issuedAt,
@@ -114,6 +120,8 @@ export async function signReadToken(
 }
 
 export interface ImportUploadOptions {
+  /** Of the ledger that it is for. */
+  readonly ledgerKey: string;
   readonly pipelineUid: string;
   readonly ownerPublicKey: string;
   /** Of the ciphertext. */
@@ -125,9 +133,10 @@ export interface ImportUploadOptions {
 
 /** For `POST /v1/objects`: the ciphertext of an imported release goes where the pipeline's guests can read it. */
 export async function signImportUpload(options: ImportUploadOptions, runKey: KeyObject): Promise<string> {
-  const { pipelineUid, ownerPublicKey, object, now, random } = options;
+  const { ledgerKey, pipelineUid, ownerPublicKey, object, now, random } = options;
   const content: UploadRequest = {
     v: 1,
+    ledgerKey,
     ownerPublicKey,
     by: rawPublic(runKey),
     pipelineUid,

@@ -54,7 +54,7 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
   const log = await Log.read(folder, ledgerKey, pipelineUid, findings);
   await checkPin(log, options.pinnedHead, findings);
   const versions = matchVersions(chain, log, findings);
-  const revocations = await readRevocations(folder, ownerPublicKey, pipelineUid, log, findings);
+  const revocations = await readRevocations(folder, options, pipelineUid, log, findings);
   const run = await readRequest(folder, versions, log, options.run, findings);
 
   let counted: VerifiedCommit[] = [];

@@ -112,7 +112,7 @@ export function matchVersions(chain: SignedVersion[], log: Log, findings: Findin
 /** The owner's revocations; the log and the folder have the same. */
 export async function readRevocations(
   folder: Folder,
-  ownerPublicKey: string,
+  { ownerPublicKey, ledgerKey }: Keys,
   pipelineUid: string,
   log: Log,
   findings: Findings,
@@ -134,6 +134,7 @@ export async function readRevocations(
     try {
       const read = await verifyJws("sealflow-revoke+jwt", token, publicKey("Ed25519", ownerPublicKey), revoke);
       if (read.pipelineUid !== pipelineUid) findings.add("CHAIN", file, "is for another pipeline", "pipelineUid");
+      else if (read.ledgerKey !== ledgerKey) findings.add("CHAIN", file, "is for another ledger", "ledgerKey");
       else if (entry) found.push({ revoke: read, entry });
     } catch (error) {
       if (!(error instanceof SealflowError)) throw error;

@@ -85,6 +85,8 @@ export type DescriptorDataset = Infer<typeof descriptorDataset>;
 /** Owner's order to close a pipeline for good, or one of its versions: JWS `sealflow-revoke+jwt`. */
 export const revoke = object({
   v: literal(1),
+  /** Of the ledger that it is for; another one refuses it, whoever shows it there. */
+  ledgerKey: key32,
   pipelineUid: hex32,
   ownerPublicKey: key32,
   /** jwsDigest of the version; null: every version, and no new one. */

@@ -70,6 +70,8 @@ export type CancelRequest = Infer<typeof cancelRequest>;
 /** Bearer token for reads, JWS `sealflow-read+jwt`, by a run key or the owner of the pipeline. */
 export const readToken = object({
   v: literal(1),
+  /** Of the ledger that it is for. */
+  ledgerKey: key32,
   pipelineUid: hex32,
   by: key32,
   issuedAt: time,
@@ -85,6 +87,8 @@ export type ReadToken = Infer<typeof readToken>;
  */
 export const uploadRequest = object({
   v: literal(1),
+  /** Of the ledger that it is for. */
+  ledgerKey: key32,
   ownerPublicKey: key32,
   /** The signer, when it is not the owner: a run key of the newest version of `pipelineUid`. */
   by: optional(key32),

@@ -150,9 +150,9 @@ export const pipelineVersion: Definition<Inputs, Outputs> = {
     const keys = openKeys(context, inputs.keys);
     const { deleteObjects = false } = inputs;
     const closed = { pipelineUid: outputs.pipelineUid, descriptor: null, reason: "destroyed", deleteObjects };
-    const order = { ...closed, random: randomBytes(32) };
-    const token = await signRevocation(order, ownerKey(keys.root));
     await deleteAt(context, inputs, `the versions of pipeline ${inputs.keys.pipeline}`, async (party) => {
+      const order = { ...closed, ledgerKey: party.ledger.ledgerKey, random: randomBytes(32) };
+      const token = await signRevocation(order, ownerKey(keys.root));
       try {
         await party.ledger.revoke(token);
       } catch (error) {

@@ -7,6 +7,7 @@ import { signJws } from "../../protocol/jws";
 import { ownerKey } from "../../protocol/keys";
 import type { DescriptorDataset, UploadRequest } from "../../protocol/messages";
 import { isName } from "../../protocol/names";
+import type { LedgerClient } from "../../relying-party/ledger-client";
 import { type Keys, type KeysInput, keysField, openKeys } from "../keys";
 import {
   type AtRelyingParty,
@@ -106,8 +107,9 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
       context.log.info(`leaves ${object} in the store (${size} bytes of ciphertext); deleteObject: true removes it`);
       return;
     }
-    const token = await uploadToken(context, openKeys(context, inputs.keys), "delete", digest, size);
+    const keys = openKeys(context, inputs.keys);
     await deleteAt(context, inputs, `the object ${object}`, async ({ ledger }) => {
+      const token = await uploadToken(context, ledger, keys, "delete", { digest, size });
       try {
         await ledger.deleteObject(token);
       } catch (error) {
@@ -123,25 +125,26 @@ async function upload(
   at: AtRelyingParty,
   keys: Keys,
   file: string,
-  { digest, size }: { digest: string; size: number },
+  sealed: { digest: string; size: number },
 ): Promise<string> {
-  const token = await uploadToken(context, keys, "put", digest, size);
-  context.log.status(`uploading ${size} bytes`);
-  const { object } = await withRelyingParty(context, at, ({ ledger }) =>
-    ledger.upload(token, () => createReadStream(file, { highWaterMark: 1 << 20 })),
+  context.log.status(`uploading ${sealed.size} bytes`);
+  const { object } = await withRelyingParty(context, at, async ({ ledger }) =>
+    ledger.upload(await uploadToken(context, ledger, keys, "put", sealed), () =>
+      createReadStream(file, { highWaterMark: 1 << 20 }),
+    ),
   );
   return object;
 }
 
 function uploadToken(
   context: Context,
-  { root, facts }: Keys,
+  { ledgerKey }: Pick<LedgerClient, "ledgerKey">,
+  { root, facts: { ownerPublicKey } }: Keys,
   action: UploadRequest["action"],
-  digest: string,
-  size: number,
+  object: { digest: string; size: number },
 ): Promise<string> {
   const issuedAt = Math.floor(context.now().getTime() / 1000);
   const nonce = base64url(randomBytes(32));
-  const request: UploadRequest = { v: 1, ownerPublicKey: facts.ownerPublicKey, action, digest, size, issuedAt, nonce };
+  const request: UploadRequest = { v: 1, ledgerKey, ownerPublicKey, action, ...object, issuedAt, nonce };
   return signJws("sealflow-upload+jwt", request, ownerKey(root));
 }

@@ -35,7 +35,11 @@ export interface Version {
 /** Oldest first; empty when the ledger does not know the pipeline. */
 export async function listVersions(context: Context, ledger: LedgerClient, keys: Keys): Promise<Version[]> {
   const { pipelineUid } = keys.facts;
-  const read = await signReadToken(pipelineUid, ownerKey(keys.root), context.now(), randomBytes(32));
+  const { ledgerKey } = ledger;
+  const read = await signReadToken(
+    { ledgerKey, pipelineUid, now: context.now(), random: randomBytes(32) },
+    ownerKey(keys.root),
+  );
   try {
     return (await ledger.pipeline(pipelineUid, read)).descriptors;
   } catch (error) {

@@ -58,11 +58,14 @@ export class LedgerClient {
   readonly #http: HttpsClient;
   readonly #options: LedgerClientOptions;
   readonly #key: KeyObject;
+  /** As given: tokens name the ledger that they are for. */
+  readonly ledgerKey: string;
   #storeClient: StoreClient | undefined;
 
   /** @throws HttpError URL; ProtocolError KEY. */
   constructor(options: LedgerClientOptions) {
     this.#options = options;
+    this.ledgerKey = options.ledgerKey;
     this.#key = publicKey("Ed25519", options.ledgerKey);
     this.#http = new HttpsClient({
       url: options.url,
@@ -91,7 +94,7 @@ export class LedgerClient {
   /** @throws ProtocolError when the token is no head of this ledger. */
   async verifyHead(token: string): Promise<VerifiedHead> {
     const verified = await verifyJws("sealflow-head+jwt", token, this.#key, headShape);
-    if (verified.ledgerKey !== this.#options.ledgerKey) throw new ProtocolError("KEY", "head: of another ledger");
+    if (verified.ledgerKey !== this.ledgerKey) throw new ProtocolError("KEY", "head: of another ledger");
     return { ...verified, token };
   }
 

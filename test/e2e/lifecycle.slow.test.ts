@@ -45,7 +45,11 @@ async function withLedger<T>(use: (ledger: LedgerClient, uid: string, read: stri
   const ledger = new LedgerClient({ url, caPem, ledgerKey });
   const key = readKeyFile(runKeyFile(project.home, connection), "Ed25519");
   try {
-    return await use(ledger, pipelineUid, await signReadToken(pipelineUid, key, new Date(), randomBytes(32)));
+    return await use(
+      ledger,
+      pipelineUid,
+      await signReadToken({ ledgerKey, pipelineUid, now: new Date(), random: randomBytes(32) }, key),
+    );
   } finally {
     ledger.close();
   }

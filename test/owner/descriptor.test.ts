@@ -78,7 +78,13 @@ test("a pipelineUid that does not follow from owner, stack and name is refused",
 
 test("a revocation verifies with the owner's key inside", async () => {
   const token = await signRevocation(
-    { pipelineUid: world.facts.pipelineUid, descriptor: null, reason: "destroyed", random: bytes("nonce") },
+    {
+      ledgerKey: world.ledgerKey,
+      pipelineUid: world.facts.pipelineUid,
+      descriptor: null,
+      reason: "destroyed",
+      random: bytes("nonce"),
+    },
     ownerSigningKey(world.root),
   );
   const read = await verifyJws("sealflow-revoke+jwt", token, publicKey("Ed25519", world.facts.ownerPublicKey), revoke);

@@ -75,7 +75,10 @@ test("parameters for unknown steps, and parameters that are no objects, are list
 });
 
 test("read token and cancellation verify with the run key", async () => {
-  const read = await signReadToken(world.facts.pipelineUid, key, now, bytes("r"));
+  const read = await signReadToken(
+    { ledgerKey: world.ledgerKey, pipelineUid: world.facts.pipelineUid, now, random: bytes("r") },
+    key,
+  );
   expect(await verifyJws("sealflow-read+jwt", read, verifier, readToken)).toMatchObject({ by: rawPublic(key) });
   const cancel = await signCancel(
     {

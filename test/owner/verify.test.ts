@@ -5,6 +5,7 @@ import * as path from "node:path";
 import fc from "fast-check";
 import { fetchRun, writeManifest, writeRunFolder } from "../../owner/fetch";
 import { type Report, verifyRunFolder } from "../../owner/verify";
+import { privateKey, rawPublic } from "../../protocol/crypto";
 import { jwsDigest } from "../../protocol/jws";
 import { ownerReleaseKey } from "../../protocol/keys";
 import type { Predicate } from "../../protocol/messages";
@@ -333,6 +334,12 @@ describe("a commit after the end", () => {
     expect(places(await bent(justBefore("report", (_s, ledger) => ledger.revoke(null))))).toEqual([
       "ENDED commits/report.0.1.jws",
     ]);
+  });
+
+  test("a revocation that was made for another ledger, and shown by this one, is told", async () => {
+    const other = rawPublic(privateKey("Ed25519", new Uint8Array(32).fill(7)));
+    const found = places(await bent(justBefore("report", (_s, ledger) => ledger.revoke(null, other))));
+    expect(found).toContainEqual(expect.stringMatching(/^CHAIN revocations\/[0-9a-f]{64}\.jws/));
   });
 
   test.each(["cancel", "expire", "close"] as const)("of the run by %s is refused", async (kind) => {

@@ -441,6 +441,7 @@ export async function createWorld(plan: WorldPlan) {
         "sealflow-read+jwt",
         {
           v: 1,
+          ledgerKey: plan.ledgerKey,
           pipelineUid: uid,
           by: by === "run" ? rawPublic(run) : ownerPublicKey,
           issuedAt: now(),
@@ -456,6 +457,7 @@ export async function createWorld(plan: WorldPlan) {
         "sealflow-revoke+jwt",
         {
           v: 1,
+          ledgerKey: plan.ledgerKey,
           pipelineUid: uid,
           ownerPublicKey,
           descriptor: descriptorDigest,
@@ -482,17 +484,19 @@ export async function createWorld(plan: WorldPlan) {
         by === "run" ? run : owner,
       ),
 
-    upload: (bytes: Uint8Array, action: "put" | "delete" = "put"): Promise<string> =>
+    upload: (bytes: Uint8Array, action: "put" | "delete" = "put", change: object = {}): Promise<string> =>
       signJws(
         "sealflow-upload+jwt",
         {
           v: 1,
+          ledgerKey: plan.ledgerKey,
           ownerPublicKey,
           action,
           digest: sha256hex(bytes),
           size: bytes.length,
           issuedAt: now(),
           nonce: nonce(),
+          ...change,
         },
         owner,
       ),

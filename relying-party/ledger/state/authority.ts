@@ -22,6 +22,12 @@ export async function verifySelfSigned<T>(
   return verifyJws(typ, token, key, shape);
 }
 
+/** Whoever has seen a token elsewhere gets nowhere with it here. @throws LedgerError LEDGER_KEY. */
+export function requireThisLedger({ signer }: Context, ledgerKey: string, what: string): void {
+  if (ledgerKey === signer.ledgerKey) return;
+  throw new LedgerError("LEDGER_KEY", `${what}: is for the ledger ${ledgerKey}, and this is ${signer.ledgerKey}`);
+}
+
 export async function pipelineRow(tx: Tx, uid: string) {
   const row = await tx.selectFrom("pipelines").selectAll().where("uid", "=", uid).executeTakeFirst();
   if (!row) throw new LedgerError("PIPELINE_UNKNOWN", `pipeline ${uid}: not registered; run "up" first`);
@@ -66,6 +72,7 @@ export async function requireReader(ctx: Context, token: string | undefined): Pr
     throw new LedgerError("TOKEN_MISSING", "reads need a token: Authorization: Bearer <sealflow-read+jwt>");
   }
   const read = await verifySelfSigned("sealflow-read+jwt", token, readToken, (t) => t.by);
+  requireThisLedger(ctx, read.ledgerKey, "read token");
   requireFresh(ctx, read.issuedAt, "read token");
   if (read.expiresAt - read.issuedAt > REQUEST_SECONDS) {
     throw new LedgerError("CLOCK", `read token: valid for more than ${REQUEST_SECONDS} seconds; sign a shorter one`);

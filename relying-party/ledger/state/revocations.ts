@@ -3,12 +3,13 @@ import { jwsDigest } from "../../../protocol/jws";
 import { revoke } from "../../../protocol/messages";
 import type { Context } from "../context";
 import { LedgerError } from "../errors";
-import { pipelineRow, verifySelfSigned } from "./authority";
+import { pipelineRow, requireThisLedger, verifySelfSigned } from "./authority";
 import { append } from "./log";
 import { settleVersion } from "./versions";
 
 export async function postRevoke(ctx: Context, uid: string, token: string): Promise<void> {
   const r = await verifySelfSigned("sealflow-revoke+jwt", token, revoke, (u) => u.ownerPublicKey);
+  requireThisLedger(ctx, r.ledgerKey, "revocation");
   const digest = jwsDigest(token);
   await ctx.db.write(async (tx) => {
     const pipeline = await pipelineRow(tx, uid);

@@ -2,7 +2,14 @@
 import { type ObjectParts, type UploadRequest, uploadRequest } from "../../../protocol/messages";
 import type { Context } from "../context";
 import { LedgerError } from "../errors";
-import { pipelineRow, requireFresh, requireKnownOwner, requireOperator, verifySelfSigned } from "./authority";
+import {
+  pipelineRow,
+  requireFresh,
+  requireKnownOwner,
+  requireOperator,
+  requireThisLedger,
+  verifySelfSigned,
+} from "./authority";
 import { versionState } from "./versions";
 
 const UPLOAD_SECONDS = 24 * 3600;
@@ -18,6 +25,7 @@ export interface UploadAnswer {
 
 export async function postUpload(ctx: Context, token: string): Promise<UploadAnswer> {
   const u = await verifySelfSigned("sealflow-upload+jwt", token, uploadRequest, (t) => t.by ?? t.ownerPublicKey);
+  requireThisLedger(ctx, u.ledgerKey, "upload request");
   await requireUploader(ctx, u);
   requireKnownOwner(ctx, u.ownerPublicKey);
   requireFresh(ctx, u.issuedAt, "upload request");

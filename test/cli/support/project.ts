@@ -127,7 +127,13 @@ export async function makeProject(): Promise<TestProject> {
       await ledger.registerDescriptor(await versionOf(root, facts, connection, steps, { token: first, sequence: 1 }));
     },
     async revoke() {
-      const order = { pipelineUid, descriptor: null, reason: "test", random: randomBytes(32) };
+      const order = {
+        ledgerKey: connection.ledgerKey,
+        pipelineUid,
+        descriptor: null,
+        reason: "test",
+        random: randomBytes(32),
+      };
       await ledger.revoke(await signRevocation(order, ownerSigningKey(root)));
     },
     async stopServices() {

@@ -101,6 +101,7 @@ export async function deploy(
     datasets[name] = { format, id: name, ...sealed, object: `datasets/${sealed.digest}` };
     const request = {
       v: 1,
+      ledgerKey: connection.ledgerKey,
       ownerPublicKey: facts.ownerPublicKey,
       action: "put",
       digest: sealed.digest,
@@ -184,7 +185,16 @@ export async function deploy(
   const token = await signDescriptor(descriptor, owner);
   await ledger.registerDescriptor(token);
 
-  const readToken = () => signReadToken(facts.pipelineUid, runKey(root), new Date(), new Uint8Array(randomBytes(32)));
+  const readToken = () =>
+    signReadToken(
+      {
+        ledgerKey: connection.ledgerKey,
+        pipelineUid: facts.pipelineUid,
+        now: new Date(),
+        random: new Uint8Array(randomBytes(32)),
+      },
+      runKey(root),
+    );
   let fetches = 0;
   const store = new HttpsClient({ url: connection.ledgerUrl, caPem: connection.caPem });
   const download = async (url: string) => {

@@ -115,8 +115,9 @@ export class Ledger {
     return signJws("sealflow-head+jwt", content, privateKey("Ed25519", this.world.ledgerSeed));
   }
 
-  async revoke(descriptor: string | null): Promise<void> {
+  async revoke(descriptor: string | null, ledgerKey = this.world.ledgerKey): Promise<void> {
     const order = {
+      ledgerKey,
       pipelineUid: this.world.facts.pipelineUid,
       descriptor,
       reason: "test",

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { ReadableStream as WebStream } from "node:stream/web";
 import { fromHex, hex, utf8 } from "../../../protocol/bytes";
-import { publicKey, sha256hex } from "../../../protocol/crypto";
+import { privateKey, publicKey, rawPublic, sha256hex } from "../../../protocol/crypto";
 import { jwsDigest, verifyJws } from "../../../protocol/jws";
 import { type NodeSource, nodeHash, subtreeRoot, verifyConsistency, verifyInclusion } from "../../../protocol/merkle";
 import { type DescriptorStep, guestSeconds, type Head, head, peekReceipt } from "../../../protocol/messages";
@@ -710,6 +710,22 @@ export function ledgerSuite(engine: Engine): void {
       ] as const) {
         expect(await call.post(path, flip(bytes))).toMatchObject({ status: 403, code: "SIGNATURE" });
       }
+    });
+
+    it("a token that its owner made for another ledger does nothing here", async () => {
+      const w = await one();
+      const ledgerKey = rawPublic(privateKey("Ed25519", new Uint8Array(32).fill(7)));
+      const read = await w.readToken({ ledgerKey }, "owner");
+      const answers = [
+        await call.post(`/v1/pipelines/${w.pipelineUid}/revoke`, await w.revoke(null, { ledgerKey })),
+        await call.post(`/v1/pipelines/${w.pipelineUid}/revoke`, await w.revoke(w.digest, { ledgerKey })),
+        await call.get(`/v1/pipelines/${w.pipelineUid}`, read),
+        await call.get(`/v1/events?pipeline=${w.pipelineUid}`, read),
+        await call.post("/v1/objects", await w.upload(new Uint8Array(5), "put", { ledgerKey })),
+        await call.post("/v1/objects", await w.upload(new Uint8Array(5), "delete", { ledgerKey })),
+      ];
+      for (const answer of answers) expect(answer).toMatchObject({ code: "LEDGER_KEY" });
+      expect(await call.openRun(w)).toMatch(/^[0-9a-f]{64}$/);
     });
 
     it("unknown calls are 404", async () => {
