@@ -124,14 +124,20 @@ const PARTS_BY_NAME: readonly (readonly [RegExp, Part])[] = [
 ];
 const partOf = (name: string): Part | undefined => PARTS_BY_NAME.find(([pattern]) => pattern.test(name))?.[1];
 
+/** Goes with what cannot be made again. */
+const KEPT: Readonly<Record<string, readonly string[]>> = {
+  azure: ["azure-native:storage:BlobContainer", "azure-native:storage:StorageAccount"],
+};
+
 /**
- * Gives up the root, which is protected, and everything else; nothing goes before what needs it.
+ * Gives up what is protected, and everything else; nothing goes before what needs it.
  * @param parts that the walk must have met.
  */
 async function destroy(stack: string, model: PlatformModel, parts: readonly Part[]): Promise<void> {
   const state = await project.state(stack);
-  const keys = state.find(({ type }) => type === "sealflow:index:PipelineKeys");
-  await project.pulumi("state", "unprotect", "--yes", "-s", stack, keys?.urn ?? "");
+  const kept = state.filter(({ protect }) => protect);
+  expect(kept.map(({ type }) => type).sort()).toEqual([...(KEPT[stack] ?? []), "sealflow:index:PipelineKeys"]);
+  for (const { urn } of kept) await project.pulumi("state", "unprotect", "--yes", "-s", stack, urn);
   const log = path.join(project.dir, `${stack}.events`);
   await project.pulumi("destroy", "--yes", "--skip-preview", "--event-log", log, "-s", stack);
   const deletions = deletionsOf(readFileSync(log, "utf8"));

@@ -20,6 +20,7 @@ export interface StateResource {
   readonly type: string;
   readonly custom: boolean;
   readonly parent?: string;
+  readonly protect?: boolean;
   /** `<urn>::<id>`. */
   readonly provider?: string;
   readonly dependencies?: readonly string[];
