@@ -147,7 +147,7 @@ export async function deploySmall(site: Site, design: Design): Promise<SmallPipe
   };
 }
 
-async function sealData({ services }: Site, folder: string, text: string, root: Root) {
+async function sealData({ services, connection: { ledgerKey } }: Site, folder: string, text: string, root: Root) {
   const plain = path.join(folder, "data.json");
   writeFileSync(plain, text);
   const out = path.join(folder, "data.sealed");
@@ -155,6 +155,7 @@ async function sealData({ services }: Site, folder: string, text: string, root: 
   const owner = ownerKey(root);
   const upload = {
     v: 1,
+    ledgerKey,
     ownerPublicKey: publicFacts(root, "0".repeat(32), "data").ownerPublicKey,
     action: "put",
     digest: data.digest,

@@ -14,7 +14,7 @@ export const strangers: Attack = {
   mount: async (world) => {
     const neighbour = await world.neighbour();
     const run = await world.done();
-    const { pipelineUid } = world.descriptor;
+    const { ledgerKey, pipelineUid } = world.descriptor;
     const stranger = generateKeyPairSync("ed25519").privateKey;
     const by = rawPublic(stranger);
     const now = Math.floor(Date.now() / 1000);
@@ -23,13 +23,13 @@ export const strangers: Attack = {
       call(world, world.ledger, path, { headers: { authorization: `Bearer ${token}` } });
     const readToken = await signJws(
       "sealflow-read+jwt",
-      { v: 1, pipelineUid, by, issuedAt: now, expiresAt: now + 600, nonce },
+      { v: 1, ledgerKey, pipelineUid, by, issuedAt: now, expiresAt: now + 600, nonce },
       stranger,
     );
     const theirs = await neighbour.readToken();
     const owners = await world.owner.readToken();
     const cancel = { v: 1, pipelineUid, run, by, reason: "x", nonce, issuedAt: now };
-    const revoke = { v: 1, pipelineUid, ownerPublicKey: by, descriptor: null, reason: "x", nonce };
+    const revoke = { v: 1, ledgerKey, pipelineUid, ownerPublicKey: by, descriptor: null, reason: "x", nonce };
     const version = { ...world.descriptor, ownerPublicKey: by, sequence: world.descriptor.sequence + 1 };
     return [
       { tried: "reads a run without a token", ended: (await call(world, world.ledger, `/v1/runs/${run}/log`)).code },
