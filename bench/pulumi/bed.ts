@@ -43,7 +43,7 @@ export class Bed {
       [
         "name: bench",
         // As `sealflow init` writes it.
-        "runtime: {name: nodejs, options: {nodeargs: --max-semi-space-size=4 --heap-growing-percent=20}}",
+        "runtime: {name: nodejs, options: {nodeargs: --max-semi-space-size=4 --heap-growing-percent=10}}",
         "main: index.js",
         "stackConfigDir: .sealflow/pulumi/config",
         `plugins: {providers: [{name: sealflow, path: ${JSON.stringify(plugin(folder))}}]}`,
