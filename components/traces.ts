@@ -1,7 +1,7 @@
 /**
  * Makes a component's resources. Pulumi's SDK takes a stack trace of each property of each resource, for its reports of
  * promises that never end, and a whole one of each resource, which the engine keeps in the state. They would lead into
- * this package only; with hundreds of steps they are half of a program's time and half of a state, which the engine
+ * this package only; with hundreds of steps they are half of a program's time and a fifth of a state, which the engine
  * writes anew after each resource.
  *
  * The SDK sets the limit itself where it wants a whole trace, and V8 takes none where the limit is no plain value:

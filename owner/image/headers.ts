@@ -8,7 +8,7 @@ import {
   readExtension,
   readHeader,
   TarRefusal,
-} from "../oci";
+} from "../../protocol/tar";
 import { ImageError } from "./errors";
 import type { EntryHeader } from "./guard";
 
@@ -140,8 +140,10 @@ export class LayerHeaders {
     this.#memory += ENTRY + name.length + linkname.length;
     if (this.#memory > MAX_ENTRIES)
       throw new TarRefusal(`has more than ${this.#entries} entries, which is more than layers of images have`);
-    // Old archives have folders as files of such names.
-    const type = TYPES[flag] === "file" && name.endsWith("/") ? "directory" : (TYPES[flag] as string);
+    const type = TYPES[flag] as string;
+    // Old archives have folders as files of such names, and not every reader takes them for folders.
+    if (type === "file" && (name.endsWith("/") || own.name.endsWith("/")))
+      throw new TarRefusal(`${at} is a file with the name of a folder, which extractors read differently`);
     if (size > 0 && type !== "file")
       throw new TarRefusal(`${at} is a ${type} with content, which extractors read differently`);
     if (said.size !== undefined && said.size !== size)

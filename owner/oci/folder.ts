@@ -9,10 +9,10 @@ import type { Dirent, Stats } from "node:fs";
 import { lstat, readdir, readFile, readlink, realpath, stat } from "node:fs/promises";
 import * as path from "node:path";
 import ignore, { type Ignore } from "ignore";
+import { MAX_PATH } from "../../protocol/tar";
 import { SourceError } from "./errors";
 import { readRegular } from "./read";
 import type { TarEntry } from "./tar";
-import { MAX_PATH } from "./tar-header";
 
 export const IGNORE_FILE = ".sealflowignore";
 const LEFT_OUT = new Set([".git", ".sealflow", IGNORE_FILE]);

@@ -5,13 +5,3 @@ export { Layout } from "./layout";
 export { descriptorJson, exclusively, LayoutWriter } from "./layout-writer";
 export { readRegular } from "./read";
 export { TAR_END, type TarEntry, tar, tarEntries, tarFile } from "./tar";
-export {
-  BLOCK,
-  EXTENSIONS,
-  type Extension,
-  MAX_PATH,
-  type RawHeader,
-  readExtension,
-  readHeader,
-  TarRefusal,
-} from "./tar-header";

@@ -1,10 +1,11 @@
 /**
- * Deterministic tar (POSIX.1-2001: ustar, with a pax header where ustar cannot say a name, GNU's form where it cannot say a size). Written here and not by a
- * library, because these bytes are inside every image digest and so inside every identity: an update of a library must
- * not change them. Owner 0:0, time 0, modes as given; pinned in test/owner/oci/tar.test.ts.
+ * Deterministic tar (POSIX.1-2001: ustar, with a pax header where ustar cannot say a name, GNU's form where it cannot say
+ * a size). Written here and not by a library, because these bytes are inside every image digest and so inside every
+ * identity: an update of a library must not change them. Owner 0:0, time 0, modes as given; pinned in
+ * test/owner/oci/tar.test.ts.
  */
 import { concat, utf8 } from "../../protocol/bytes";
-import { BLOCK } from "./tar-header";
+import { BLOCK } from "../../protocol/tar";
 
 export type TarEntry =
   | { readonly type: "directory"; readonly name: string }

@@ -316,8 +316,19 @@ describe("tar", () => {
     [
       "a prefix in a header without a magic",
       changed("a", "0", (h) => void h.fill(0, 257, 265).write("b", 345)),
-      /two ways/,
+      /neither of POSIX nor of GNU/,
     ],
+    ["a version of other digits", changed("a", "0", (h) => void h.write("11", 263)), /neither of POSIX nor of GNU/],
+    ["a name that is not UTF-8", changed("a", "0", (h) => void h.fill(0xff, 1, 2)), /not UTF-8/],
+    ["a long name with a zero byte inside", Buffer.concat([longName("a.csv\0/b"), member("c", "x")]), /zero byte/],
+    ["an empty long name", Buffer.concat([longName(""), member("c", "x")]), /empty long name/],
+    ["a sparse file", Buffer.concat([pax("GNU.sparse.major=1"), member("c", "x")]), /sparse file/],
+    [
+      "a header for all that follow",
+      Buffer.concat([member("g", "12 path=ok.c\n", "g"), member("c", "x")]),
+      /of a type/,
+    ],
+    ["a long link", Buffer.concat([member("././@LongLink", "/etc\0", "K"), member("c", "x")]), /link/],
     ["a file with a folder's name", member("a.csv/", "x"), /two ways/],
     ["one of the oldest type", changed("x/", "\0", () => {}), /two ways/],
     ["the same, renamed", Buffer.concat([pax("path=a.csv"), changed("x/", "\0", () => {})]), /two ways/],
@@ -342,11 +353,16 @@ describe("tar", () => {
     [
       "a size in base 256 with another mark",
       changed("c", "0", (h) => void h.fill(0, 124, 136).fill(0x81, 124, 125).fill(4, 135, 136)),
-      /malformed/,
+      /size is no number/,
     ],
   ])("refuses %s", (_what, file, message) => {
     expect(check("tar", tar(file))).toMatch(message);
     expect(check("tar", tar(file), true)).toMatch(message);
+  });
+  test("what is refused is told without a byte of the archive", () => {
+    const record = Buffer.concat([pax("SECRET=1", "SECRET=2"), member("c", "x")]);
+    expect(check("tar", tar(record))).toMatch(/two ways/);
+    expect(check("tar", tar(record))).not.toMatch(/SECRET/);
   });
   test("a pickle in letters is refused by its name, unless the edge allows it", () => {
     // pickle.dumps(…, 0) of an object whose __reduce__ is (os.system, ("id",)).

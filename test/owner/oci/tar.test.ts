@@ -3,9 +3,10 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { extract } from "tar-stream";
-import { readHeader, type TarEntry, tar, tarFile } from "../../../owner/oci";
+import { type TarEntry, tar, tarFile } from "../../../owner/oci";
 import { concat, utf8 } from "../../../protocol/bytes";
 import { sha256hex } from "../../../protocol/crypto";
+import { readHeader } from "../../../protocol/tar";
 import { unpack } from "../image/support";
 
 const file = (name: string, content: string, executable = false): TarEntry => {

@@ -1,22 +1,34 @@
 /**
  * Reads headers of tar archives that others wrote, and takes only what every extractor reads alike: Go's archive/tar,
- * GNU tar, tar-stream, and the crates tar and tokio-tar, one of which unpacks images in a guest. They differ in what they
- * do with versions, prefixes, repeated or odd pax records, sparse files, global headers and sizes, so an archive with two
- * readings could show one name to whoever checks it and another to the guest. Written here and not by a library, because
- * libraries read such archives in their own way instead of refusing them.
- * Source of the forms: POSIX.1-2024 pax, "ustar Interchange Format" and "pax Interchange Format"; GNU tar manual, "Basic Tar Format".
+ * GNU tar, Python's tarfile, tar-stream, and the crates tar and tokio-tar, one of which unpacks images in a guest. They
+ * differ in what they do with versions, prefixes, repeated or odd pax records, sparse files, global headers and sizes, so
+ * an archive with two readings could show one name to whoever checks it and another to whoever unpacks it. Written here
+ * and not by a library, because libraries read such archives in their own way instead of refusing them.
+ * Source of the forms: POSIX.1-2024 pax, "ustar Interchange Format" and "pax Interchange Format"; GNU tar manual, "Basic
+ * Tar Format".
  */
-import { buffer } from "../../protocol/bytes";
+import { buffer } from "./bytes";
 
 export const BLOCK = 512;
 /** Longest path that Linux opens, bytes, without the closing zero. */
 export const MAX_PATH = 4095;
 
-/** Why an archive is not taken; completes "<layer>: ". */
-export class TarRefusal extends Error {}
+/** Why an archive is not taken; completes "<archive> ". */
+export class TarRefusal extends Error {
+  /**
+   * @param what without a byte of the archive, which may be secret.
+   * @param found in it.
+   */
+  constructor(
+    readonly what: string,
+    found?: string,
+  ) {
+    super(found === undefined ? what : `${what}: ${JSON.stringify(found)}`);
+  }
+}
 
 export interface RawHeader {
-  /** Type flag: one of TYPES. */
+  /** Type flag, `0` to `7` or one of EXTENSIONS; the zero byte of the oldest form is `0`. */
   readonly flag: string;
   /** Of the content, bytes. */
   readonly size: number;
@@ -40,23 +52,35 @@ const GNU = "ustar  \0";
 /** Bytes of the fields that are read: begin and end. */
 const FIELD = {
   name: [0, 100],
+  mode: [100, 108],
+  owner: [108, 116],
+  group: [116, 124],
   size: [124, 136],
+  time: [136, 148],
   checksum: [148, 156],
   linkname: [157, 257],
   magic: [257, 265],
+  major: [329, 337],
+  minor: [337, 345],
   prefix: [345, 500],
 } as const;
+/** Numbers that nobody needs here. Where one is none, some readers stop, or take the archive to end before it. */
+const OTHERS = ["mode", "owner", "group", "time", "major", "minor"] as const;
 
 /** @param block 512 bytes. @throws TarRefusal. */
 export function readHeader(block: Uint8Array): RawHeader {
   const raw = (field: keyof typeof FIELD): Uint8Array => block.subarray(...FIELD[field]);
   if (number(raw("checksum"), "checksum") !== checksumOf(block))
     throw new TarRefusal("is no intact tar archive (a header's checksum is wrong)");
+  for (const other of OTHERS) number(raw(other), other);
   const magic = latin1(raw("magic"));
   if (magic !== POSIX && magic !== GNU) throw new TarRefusal("has a header that is neither of POSIX nor of GNU tar");
   const flag = String.fromCharCode(block[156] || 0x30);
   if (!ENTRIES.has(flag) && !EXTENSIONS.has(flag))
-    throw new TarRefusal(`has a header of type ${JSON.stringify(flag)}, which extractors read differently`);
+    throw new TarRefusal("has a header of a type that extractors read differently", flag);
+  // GNU's own variant uses the field for other things, and some take it for a prefix all the same.
+  if (magic === GNU && raw("prefix").some((byte) => byte !== 0))
+    throw new TarRefusal("has a name that is read in two ways");
   const prefix = magic === POSIX ? text(raw("prefix"), "prefix") : "";
   const name = text(raw("name"), "name");
   return {
@@ -84,8 +108,8 @@ function pax(content: Uint8Array): Extension {
     const [start = "", digits = "", key = ""] = said ?? [];
     const end = at + Number(digits);
     if (start === "" || end > content.length || end < at + start.length + 1 || content[end - 1] !== 0x0a)
-      throw new TarRefusal("has a pax record that is not well formed");
-    if (found.has(key)) throw new TarRefusal(`has two pax records for ${JSON.stringify(key)} before one entry`);
+      throw new TarRefusal("has a malformed pax record");
+    if (found.has(key)) throw new TarRefusal("has a pax record that is read in two ways, since it is there twice", key);
     if (key.startsWith("GNU.sparse.")) throw new TarRefusal("has a sparse file, which extractors read differently");
     found.set(key, content.subarray(at + start.length, end - 1));
     at = end;
