@@ -110,7 +110,8 @@ objectStoreSuite("Azure Blob", azuriteMissing(), start, (scene) => {
       log: (line) => lines.push(line),
     });
     try {
-      const answer = await caller(stranger).post("/v1/objects", await scene().world.upload(ciphertext("x")));
+      const token = await scene().world.upload(ciphertext("x"), "put", { ledgerKey: stranger.ledgerKey });
+      const answer = await caller(stranger).post("/v1/objects", token);
       expect(answer.status).toBeGreaterThanOrEqual(500);
       const told = JSON.stringify([answer, lines]);
       expect(told).toMatch(/invalid_client/);

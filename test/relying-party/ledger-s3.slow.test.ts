@@ -91,7 +91,8 @@ describe("bucket in the path", () =>
         storeUrl: "s3://nothing-there?endpoint=http://127.0.0.1:9",
         log: (line) => lines.push(line),
       });
-      const answer = await caller(away).post("/v1/objects", await scene().world.upload(ciphertext("x")));
+      const token = await scene().world.upload(ciphertext("x"), "put", { ledgerKey: away.ledgerKey });
+      const answer = await caller(away).post("/v1/objects", token);
       await away.close();
       expect(answer.code).toBe("BUSY");
       expect(JSON.stringify([answer, lines])).not.toContain(S3_ENV.AWS_SECRET_ACCESS_KEY);
