@@ -36,6 +36,8 @@ export const THREAD_FROM = 8 * 1024 * 1024;
 /** Small enough to stay in the cores' caches on its way from one to the other. */
 const SLOT_BYTES = 256 * 1024;
 const SLOTS = 8;
+/** Waking a thread costs as much as hashing a part of a slot: who waits for free slots is woken for several at once. */
+const WAKE_EVERY = SLOTS / 2;
 /** A thread that hashes nothing for this long is dead, milliseconds. */
 const PATIENCE_MS = 120_000;
 
@@ -98,7 +100,7 @@ parentPort.on("message", ({ counters, lengths, slots, slotBytes, hashed, key }) 
         second = hash.copy().update(bytes);
       }
       Atomics.store(counters, hashed, (at + 1) | 0);
-      Atomics.notify(counters, hashed);
+      if ((at + 1) % ${WAKE_EVERY} === 0) Atomics.notify(counters, hashed);
     }
   }
   parentPort.postMessage([hash, second].map((made) => made?.digest("hex")));
