@@ -82,7 +82,7 @@ objectStoreSuite("Azure Blob", azuriteMissing(), start, (scene) => {
     const http = new HttpsClient({ url: `https://127.0.0.1:${service.port}`, caPem, timeoutMs: 15_000 });
     try {
       const bytes = ciphertext("dataset");
-      const body = JSON.stringify({ token: await world.upload(bytes) });
+      const body = JSON.stringify({ token: await world.upload(bytes, "put", { ledgerKey: service.ledgerKey }) });
       const headers = { "content-type": "application/json" };
       const answer = await http.call("POST", "/v1/objects", { headers, body });
       const { url } = JSON.parse(answer.body.toString("utf8"));
