@@ -41,13 +41,15 @@ export interface DatabasePlace {
   readonly production: boolean;
   /** Whether a client without TLS is refused. */
   readonly tlsOnly: boolean;
+  /** Of the database itself. */
+  readonly options: pulumi.CustomResourceOptions;
 }
 
 /** @returns what the service has to wait for: nothing when its database is elsewhere. @throws PolicyError SERVICE */
 export function createDatabase(
   scope: ServiceScope,
   source: DatabaseSource | undefined,
-  place: DatabasePlace,
+  { options, ...place }: DatabasePlace,
 ): pulumi.Resource[] {
   if (!isInCluster(source)) return [];
   const { operator, instances = place.production ? 3 : 1, ...args } = source.cloudNativePg;
@@ -55,5 +57,5 @@ export function createDatabase(
   const policy = new k8s.networking.v1.NetworkPolicy(`${scope.name}-database-network`, network, optionsOf(scope));
   const before = [policy, ...(operator ? [operator] : [])];
   const custom = cluster as k8s.apiextensions.CustomResourceArgs;
-  return [new k8s.apiextensions.CustomResource(`${scope.name}-database`, custom, optionsOf(scope, before))];
+  return [new k8s.apiextensions.CustomResource(`${scope.name}-database`, custom, optionsOf(scope, before, options))];
 }

@@ -11,17 +11,22 @@ export interface ServiceScope {
   readonly dependsOn?: pulumi.Resource[];
 }
 
-export const optionsOf = ({ parent, provider, dependsOn = [] }: ServiceScope, more: pulumi.Resource[] = []) =>
-  childOf(parent, { dependsOn: [...dependsOn, ...more], ...(provider ? { provider } : {}) });
+export const optionsOf = (
+  { parent, provider, dependsOn = [] }: ServiceScope,
+  more: pulumi.Resource[] = [],
+  options: pulumi.CustomResourceOptions = {},
+) => childOf(parent, { ...options, dependsOn: [...dependsOn, ...more], ...(provider ? { provider } : {}) });
 
 /**
  * Restricted: every pod of the relying party passes it.
  * @param acknowledgeSameCluster kept where people who look at the cluster find it.
+ * @param options of the namespace: what is in it goes with it.
  */
 export function restrictedNamespace(
   scope: ServiceScope,
   namespace: string,
   acknowledgeSameCluster: string | undefined,
+  options: pulumi.CustomResourceOptions,
 ): k8s.core.v1.Namespace {
   const labels = Object.fromEntries(
     ["enforce", "audit", "warn"].map((mode) => [`pod-security.kubernetes.io/${mode}`, "restricted"]),
@@ -31,7 +36,7 @@ export function restrictedNamespace(
     labels: { "app.kubernetes.io/managed-by": "sealflow", ...labels },
     ...(acknowledgeSameCluster === undefined ? {} : { annotations: { acknowledgeSameCluster } }),
   };
-  return new k8s.core.v1.Namespace(`${scope.name}-namespace`, { metadata }, optionsOf(scope));
+  return new k8s.core.v1.Namespace(`${scope.name}-namespace`, { metadata }, optionsOf(scope, [], options));
 }
 
 /** @param data values are secrets of the stack. */

@@ -13,13 +13,14 @@ import type { StorageOutputs } from "../storage/encrypted-storage";
 import { waiversOf } from "../waivers";
 import { createDatabase, type DatabaseSource, isInCluster } from "./database";
 import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import { type LastingArgs, lastingOptions } from "./lasting";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import type { RelyingPartyOutputs } from "./relying-party";
 import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
 
 export type { LedgerIdentity };
 
-export interface RunLedgerArgs extends PlacementArgs {
+export interface RunLedgerArgs extends PlacementArgs, LastingArgs {
   /** Name by which guests reach it; a host of the certificate. */
   host: string;
   /** Image of the ledger, `…@sha256:…`: `reference` of a ServiceImage. */
@@ -90,9 +91,13 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
     const objects = known
       ? complete(image, url)
       : pulumi.all([image, url]).apply(([pinned, storeUrl]) => complete(pinned, storeUrl));
-    const keys = new LedgerKeys(`${name}-keys`, childOf(this));
+    const lasting = lastingOptions(args);
+    const keys = new LedgerKeys(`${name}-keys`, childOf(this, lasting));
     const base: ServiceScope = { name, parent: this, provider: args.provider };
-    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace, args.acknowledgeSameCluster)] };
+    // Database and objects that are in the namespace go with it.
+    const held = isInCluster(database) || args.objectsClaim !== undefined ? lasting : {};
+    const within = restrictedNamespace(base, namespace, args.acknowledgeSameCluster, held);
+    const scope = { ...base, dependsOn: [within] };
     const secret = serviceSecret(
       scope,
       "secrets",
@@ -106,7 +111,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       },
     );
     const issued = createIssued(scope, args.certificate, { service: "ledger", namespace, hosts: [args.host] });
-    const place = { service: "ledger", namespace, production, tlsOnly: true };
+    const place = { service: "ledger", namespace, production, tlsOnly: true, options: lasting };
     createService(scope, objects, [secret, ...issued, ...createDatabase(scope, database, place)]);
     this.ledgerKey = keys.ledgerKey;
     const { ledgerUrl, ledgerKey } = this;

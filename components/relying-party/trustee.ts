@@ -7,10 +7,11 @@ import { childOf } from "../options";
 import { waiversOf } from "../waivers";
 import { accessOf, createDatabase, type DatabaseSource, isInCluster } from "./database";
 import { createService, optionsOf, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import { type LastingArgs, lastingOptions } from "./lasting";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
 
-export interface TrusteeArgs extends PlacementArgs {
+export interface TrusteeArgs extends PlacementArgs, LastingArgs {
   /**
    * Names and addresses by which guests reach it; the first is in every step's identity. cert-manager is asked for
    * exactly these; a certificate of this program also has `trustee.<namespace>.svc`.
@@ -90,7 +91,11 @@ export class Trustee extends pulumi.ComponentResource {
     const admin = new KbsAdminKey(`${name}-admin`, { kbsUrl: this.kbsUrl, caPem: this.caPem }, childOf(this));
 
     const base: ServiceScope = { name, parent: this, provider: args.provider };
-    const scope = { ...base, dependsOn: [restrictedNamespace(base, namespace, args.acknowledgeSameCluster)] };
+    const options = lastingOptions(args);
+    // A database in the namespace goes with it.
+    const held = isInCluster(args.database) ? options : {};
+    const within = restrictedNamespace(base, namespace, args.acknowledgeSameCluster, held);
+    const scope = { ...base, dependsOn: [within] };
     const files = [
       serviceSecret(
         scope,
@@ -108,7 +113,13 @@ export class Trustee extends pulumi.ComponentResource {
         ? []
         : [databaseSecret(scope, namespace, args.database)]),
       // The broker's client speaks no TLS (Trustee 0.22), so the policy of the network is what keeps others away.
-      ...createDatabase(scope, args.database, { service: "trustee", namespace, production, tlsOnly: false }),
+      ...createDatabase(scope, args.database, {
+        service: "trustee",
+        namespace,
+        production,
+        tlsOnly: false,
+        options,
+      }),
       new k8s.core.v1.ConfigMap(
         `${name}-config`,
         { metadata: { name: "trustee-config", namespace }, data: { "kbs.toml": config } },

@@ -6,7 +6,7 @@ import { ExistingCluster } from "../../../components/platform/existing-cluster";
 import { clusterProvider } from "../../../components/platform/provider";
 import { workloadProvider } from "../../../components/platform/workload-provider";
 import { CloudNativePg } from "../../../components/relying-party/cloud-native-pg";
-import { RunLedger } from "../../../components/relying-party/run-ledger";
+import { RunLedger, type RunLedgerArgs } from "../../../components/relying-party/run-ledger";
 import type { CertManagerTls } from "../../../components/relying-party/tls";
 import { Trustee, type TrusteeArgs } from "../../../components/relying-party/trustee";
 import { databaseObjects, databaseSecrets, issuedCertificate, pinnedCaProblems } from "../../../policy/services";
@@ -441,6 +441,53 @@ describe("a database of CloudNativePG", () => {
       createNamespace: true,
     });
     expect(operator.urn).toBeDefined();
+  });
+});
+
+describe("what cannot be made again", () => {
+  // Mocks are not told of it: the resources themselves know, by their own options or their parent's.
+  const made: { name: string; resource: pulumi.Resource }[] = [];
+  const seen = {
+    transformations: [({ name, resource }: pulumi.ResourceTransformationArgs) => void made.push({ name, resource })],
+  };
+  const protectedNames = () =>
+    made
+      .splice(0)
+      .filter(({ resource }) => pulumi.CustomResource.isInstance(resource) && Reflect.get(resource, "__protect"))
+      .map(({ name }) => name)
+      .sort();
+  const PG = { cloudNativePg: { image: `postgresql${DIGEST}`, size: "10Gi" } };
+  const kept = async (more: Partial<RunLedgerArgs> = {}, options: pulumi.ComponentResourceOptions = {}) => {
+    const opts = { ...options, ...seen };
+    const { databaseImage: _, ...rest } = TRUSTEE;
+    const trustee = new Trustee("kt", { ...rest, ...more, hosts: ["kbs.example"], database: PG } as TrusteeArgs, opts);
+    const ledger = { host: "l.example", image: `l${DIGEST}`, kbsUrl: trustee.kbsUrl, certificate: trustee.certificate };
+    new RunLedger("kl", { ...ledger, database: PG, objectsClaim: "objects", ...more }, opts);
+    await settled();
+    return protectedNames();
+  };
+
+  it("is protected in production: databases, the namespaces that they go with, the ledger's keys", async () => {
+    expect(await kept()).toEqual(["kl-database", "kl-keys", "kl-namespace", "kt-database", "kt-namespace"]);
+  });
+
+  it("a volume of objects goes with the namespace, too; a database elsewhere does not", async () => {
+    expect(await kept({ database: "postgres://l:p@db/l" })).toContain("kl-namespace");
+    const storage = { kind: "s3", retentionSeconds: 60, url: "s3://sealed" };
+    const { certificate, kbsUrl } = new Trustee("t", TRUSTEE, seen);
+    const elsewhere = { storage, identity: { awsRoleArn: "arn:aws:iam::1:role/l" }, database: DATABASE };
+    new RunLedger("l", { host: "l.example", image: `l${DIGEST}`, kbsUrl, certificate, ...elsewhere }, seen);
+    await settled();
+    expect(protectedNames()).toEqual(["l-keys"]);
+  });
+
+  it("is given up by deleteState, and not kept in development", async () => {
+    expect(await kept({ deleteState: true })).toEqual([]);
+    expect(await kept({ mode: "development" })).toEqual([]);
+  });
+
+  it("protect of the component counts all the same", async () => {
+    expect(await kept({ mode: "development" }, { protect: true })).toContain("kl-database");
   });
 });
 
