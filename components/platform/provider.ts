@@ -15,6 +15,10 @@ export function ofCluster(platform: ClusterPlatform, provider: k8s.Provider): k8
 export const deploysTo = (platform: ClusterPlatform, provider: k8s.Provider | undefined): boolean =>
   provider === undefined ? platform.kubeconfig === undefined : clusters.get(provider) === platform;
 
+/** Whether a provider was made for the cluster of a platform, whichever. */
+export const isOfPlatform = (provider: k8s.Provider | undefined): boolean =>
+  provider !== undefined && clusters.has(provider);
+
 /**
  * The one Kubernetes provider of a platform's cluster, for every component that deploys to it: each provider is a process
  * of its own, and objects of two providers do not know each other.

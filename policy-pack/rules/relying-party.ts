@@ -11,7 +11,7 @@ export const relyingPartyElsewhere: Rule = {
   reason: "whoever runs that cluster could take over the broker and give himself every key",
   remedy: "deploy Trustee and RunLedger with the provider of another cluster, or name an existing one by URL",
   checkStack(resources, { production }) {
-    if (!production) return []; // the component itself warns
+    if (!production) return []; // the components refuse it there, or say it aloud
     const clusters = new Set(
       resources.filter((resource) => podsOf(resource).some(isStep)).flatMap((resource) => clustersOf(resource)),
     );
@@ -22,11 +22,11 @@ export const relyingPartyElsewhere: Rule = {
   },
 };
 
-/** What tells clusters apart: two providers with one kubeconfig are one cluster. */
+/** What tells clusters apart: two providers with one kubeconfig, or both with the ambient one, are one cluster. */
 function clustersOf({ provider }: Seen): string[] {
   if (provider === undefined) return [];
-  const { kubeconfig, context, cluster } = provider.props;
-  const configured = typeof kubeconfig === "string" ? [`${kubeconfig}|${context ?? ""}|${cluster ?? ""}`] : [];
+  const { kubeconfig = "", context = "", cluster = "" } = provider.props;
+  const configured = typeof kubeconfig === "string" ? [`${kubeconfig}|${String(context)}|${String(cluster)}`] : [];
   return [provider.urn, ...configured];
 }
 

@@ -78,12 +78,17 @@ async function everything(): Promise<void> {
   };
   const inCluster = { cloudNativePg: { image: `postgresql${DIGEST}`, size: "10Gi", storageClass: "fast" } };
   const hosts = ["kbs.example", "10.0.0.7"];
-  const broker = { hosts, image: `kbs${DIGEST}` };
+  const broker = { hosts, image: `kbs${DIGEST}`, guests: "elsewhere" as const };
   new Trustee("issued", { ...broker, certificate: issued, database: inCluster });
   const elsewhere = { database: "postgres://u:p@db/t", databaseImage: `psql${DIGEST}` };
   const trustee = new Trustee("own", { ...broker, ...elsewhere, namespace: "own" });
   new Trustee("development", { ...broker, mode: "development", namespace: "development" });
-  const ledger = { host: "ledger.example", image: `ledger${DIGEST}`, kbsUrl: trustee.kbsUrl };
+  const ledger = {
+    host: "ledger.example",
+    image: `ledger${DIGEST}`,
+    kbsUrl: trustee.kbsUrl,
+    guests: "elsewhere" as const,
+  };
   const store = { kind: "s3", retentionSeconds: 60, url: "s3://sealed" };
   new RunLedger("issued-ledger", {
     ...ledger,

@@ -181,7 +181,7 @@ describe("sealflow-no-waivers-in-production", () => {
 });
 
 describe("sealflow-relying-party-elsewhere", () => {
-  const provider = (urn: string, kubeconfig: string) => ({ urn, props: { kubeconfig } });
+  const provider = (urn: string, kubeconfig?: string, context?: string) => ({ urn, props: { kubeconfig, context } });
   const broker = (at: ReturnType<typeof provider>) =>
     seen(
       "kubernetes:apps/v1:Deployment",
@@ -198,8 +198,20 @@ describe("sealflow-relying-party-elsewhere", () => {
     expect(messages(name, [step, broker(at)])).toEqual(["thing: runs in the same cluster as steps"]);
   });
 
-  it("accepts one elsewhere", () => {
-    expect(messages(name, [step, broker(provider("urn:b", "cluster-2"))])).toEqual([]);
+  it.each([
+    ["both with the ambient kubeconfig", undefined, undefined],
+    ["both with one context of it", undefined, "guests"],
+  ])("refuses a broker under another provider, %s", (_what, kubeconfig, context) => {
+    const [here, there] = ["urn:a", "urn:b"].map((urn) => provider(urn, kubeconfig, context));
+    const found = messages(name, [{ ...job(), ...(here ? { provider: here } : {}) }, broker(there as never)]);
+    expect(found).toEqual(["thing: runs in the same cluster as steps"]);
+  });
+
+  it.each([
+    ["kubeconfig", provider("urn:a", "cluster-1"), provider("urn:b", "cluster-2")],
+    ["context of the ambient kubeconfig", provider("urn:a", undefined, "guests"), provider("urn:b", undefined, "own")],
+  ])("accepts one elsewhere by its %s", (_what, here, there) => {
+    expect(messages(name, [{ ...job(), provider: here }, broker(there)])).toEqual([]);
   });
 });
 

@@ -21,7 +21,7 @@ const { name, opts, ...more } = JSON.parse(require("node:fs").readFileSync(__dir
 const digest = "@sha256:" + "a".repeat(64);
 const certManager = { issuerRef: { name: "private", kind: "ClusterIssuer" }, caPem: require("node:fs").readFileSync(__dirname + "/../ca.pem", "utf8") };
 new RunLedger(name, { host: "ledger.example", image: "ledger" + digest, kbsUrl: "https://kbs.example",
-  certificate: { certManager }, database: { cloudNativePg: { image: "postgresql" + digest, size: "1Gi" } }, objectsClaim: "objects", ...more }, opts);
+  certificate: { certManager }, database: { cloudNativePg: { image: "postgresql" + digest, size: "1Gi" } }, objectsClaim: "objects", guests: "elsewhere", ...more }, opts);
 `;
 /** The state, and what it stands on; pods of the ledger itself need a node. */
 const STATE = ["RunLedger::", "LedgerKeys::", "Namespace::", "NetworkPolicy::*-database", "Cluster::"].flatMap(

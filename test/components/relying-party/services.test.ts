@@ -49,6 +49,7 @@ const TRUSTEE: TrusteeArgs = {
   image: `kbs${DIGEST}`,
   database: DATABASE,
   databaseImage: `postgres${DIGEST}`,
+  guests: "elsewhere",
 };
 let clusters = 0;
 const guests = () =>
@@ -66,6 +67,7 @@ const referenceOf = (name: string, { kbsUrl, certificate }: Trustee): Promise<un
     certificate,
     database: "postgres://l:p@db/l",
     objectsClaim: "objects",
+    guests: "elsewhere",
   });
   return new Promise((resolve) => pulumi.output(reference).apply(resolve));
 };
@@ -116,6 +118,39 @@ describe("a relying party beside the guests that it is meant to distrust", () =>
   ])("is found %s, too", (_how, deploy) => {
     const platform = guests();
     expect(() => deploy(platform, clusterProvider(platform) as k8s.Provider)).toThrow(/could read its keys/);
+  });
+
+  it("is found without guests, too, when its provider is of a platform", () => {
+    const provider = clusterProvider(guests()) as k8s.Provider;
+    const { guests: _, ...rest } = TRUSTEE;
+    expect(() => new Trustee("t", { ...rest, provider })).toThrow(/could read its keys/);
+    expect(() => new Trustee("t", { ...rest, provider, guests: "elsewhere" })).toThrow(/could read its keys/);
+    const several = [guests(), guests()];
+    const last = clusterProvider(several[1] as ExistingCluster) as k8s.Provider;
+    expect(() => new Trustee("t", { ...rest, guests: several, provider: last })).toThrow(/could read its keys/);
+  });
+
+  it("cannot be seen without guests: production has to say where they are, development is told", async () => {
+    const { guests: _, database: _d, databaseImage: _i, ...rest } = TRUSTEE;
+    expect(() => new Trustee("t", { ...TRUSTEE, guests: undefined as never })).toThrow(
+      /guests: missing.*"elsewhere" where another program deploys it/,
+    );
+    expect(() => new Trustee("t", { ...TRUSTEE, guests: [] })).toThrow(/guests: missing/);
+    new Trustee("t", { ...rest, mode: "development" });
+    await settled();
+    expect(warnings.join()).toMatch(/guests: of no platform here, so nobody looks/);
+    warnings.length = 0;
+    new Trustee("told", { ...rest, mode: "development", guests: "elsewhere" });
+    await settled();
+    expect(warnings).toEqual([]);
+  });
+
+  it("cannot be seen where guests are elsewhere, so its owner may say it in development, and never in production", async () => {
+    const { database: _d, databaseImage: _i, ...rest } = TRUSTEE;
+    new Trustee("said", { ...rest, mode: "development", acknowledgeSameCluster: REASON });
+    await settled();
+    expect(warnings.join()).toContain(REASON);
+    expect(() => new Trustee("t", { ...TRUSTEE, acknowledgeSameCluster: REASON })).toThrow(/Remove it/);
   });
 
   it("elsewhere needs no reason, and one that is given is a misunderstanding", () => {
@@ -184,6 +219,7 @@ describe("RunLedger", () => {
       kbsUrl: "https://k",
       certificate,
       database: "postgres://l:p@d/l",
+      guests: "elsewhere" as const,
     };
     expect(() => new RunLedger("l", args)).toThrow(/ReadWriteMany/);
   });
@@ -194,6 +230,7 @@ describe("RunLedger", () => {
     kbsUrl: "https://k",
     certificate: new Trustee("t", TRUSTEE).certificate,
     database: "postgres://l:p@d/l",
+    guests: "elsewhere" as const,
   });
   const BLOB = {
     kind: "azure-blob",
@@ -357,6 +394,7 @@ describe("a database of CloudNativePG", () => {
       certificate: trustee.certificate,
       database: { cloudNativePg: { ...PG, storageClass: "fast" } },
       objectsClaim: "objects",
+      guests: "elsewhere",
     });
     await settled();
   };
@@ -462,7 +500,7 @@ describe("what cannot be made again", () => {
     const { databaseImage: _, ...rest } = TRUSTEE;
     const trustee = new Trustee("kt", { ...rest, ...more, hosts: ["kbs.example"], database: PG } as TrusteeArgs, opts);
     const ledger = { host: "l.example", image: `l${DIGEST}`, kbsUrl: trustee.kbsUrl, certificate: trustee.certificate };
-    new RunLedger("kl", { ...ledger, database: PG, objectsClaim: "objects", ...more }, opts);
+    new RunLedger("kl", { ...ledger, database: PG, objectsClaim: "objects", guests: "elsewhere", ...more }, opts);
     await settled();
     return protectedNames();
   };
@@ -475,7 +513,12 @@ describe("what cannot be made again", () => {
     expect(await kept({ database: "postgres://l:p@db/l" })).toContain("kl-namespace");
     const storage = { kind: "s3", retentionSeconds: 60, url: "s3://sealed" };
     const { certificate, kbsUrl } = new Trustee("t", TRUSTEE, seen);
-    const elsewhere = { storage, identity: { awsRoleArn: "arn:aws:iam::1:role/l" }, database: DATABASE };
+    const elsewhere = {
+      storage,
+      identity: { awsRoleArn: "arn:aws:iam::1:role/l" },
+      database: DATABASE,
+      guests: "elsewhere" as const,
+    };
     new RunLedger("l", { host: "l.example", image: `l${DIGEST}`, kbsUrl, certificate, ...elsewhere }, seen);
     await settled();
     expect(protectedNames()).toEqual(["l-keys"]);
