@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
-import type { PartOfService } from "../../policy/services";
+import * as pulumi from "@pulumi/pulumi";
+import { type PartOfService, startDigest } from "../../policy/services";
 import { childOf } from "../options";
 
 export interface ServiceScope {
@@ -48,6 +48,13 @@ export function serviceSecret(
 ): k8s.core.v1.Secret {
   return new k8s.core.v1.Secret(`${scope.name}-${word}`, { metadata, stringData: data }, optionsOf(scope));
 }
+
+/** `start` of a service: rolls its pods when one of the files changes. It is no secret, see startDigest. */
+export const startOf = (
+  key: pulumi.Input<string>,
+  files: Readonly<Record<string, pulumi.Input<string>>>,
+): pulumi.Output<string> =>
+  pulumi.unsecret(pulumi.all([key, pulumi.all(files)]).apply(([secret, read]) => startDigest(secret, read)));
 
 /** Account first, the Deployment after its Secrets; a budget and a network policy beside it. */
 export function createService(

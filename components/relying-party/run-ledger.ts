@@ -12,7 +12,7 @@ import { childOf } from "../options";
 import type { StorageOutputs } from "../storage/encrypted-storage";
 import { waiversOf } from "../waivers";
 import { createDatabase, type DatabaseSource, isInCluster } from "./database";
-import { createService, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import { createService, restrictedNamespace, type ServiceScope, serviceSecret, startOf } from "./kubernetes-service";
 import { type LastingArgs, lastingOptions } from "./lasting";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import type { RelyingPartyOutputs } from "./relying-party";
@@ -71,6 +71,14 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       throw new pulumi.RunError(problems.map((text) => `RunLedger "${name}": ${text}`).join("\n"));
     const { database } = args;
     this.ledgerUrl = `https://${args.host}:${port}`;
+    const lasting = lastingOptions(args);
+    const keys = new LedgerKeys(`${name}-keys`, childOf(this, lasting));
+    // Certificates, and credentials of its store, it reads again by itself.
+    const start = {
+      "ledger.key": keys.seed,
+      "object-url.key": keys.urlSeed,
+      ...(isInCluster(database) ? {} : { "database-url": pulumi.secret(database ?? "") }),
+    };
     const settings = {
       name: "ledger",
       namespace,
@@ -83,6 +91,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       ...(args.objectsClaim === undefined ? {} : { objectsClaim: args.objectsClaim }),
       ...(args.identity === undefined ? {} : { identity: args.identity }),
       ...(args.storeCredentials === undefined ? {} : { storeCredentials: true }),
+      start: startOf(keys.seed, start),
     };
     const { image, storage: { url } = {} } = args;
     const complete = (pinned: string, storeUrl: string | undefined) =>
@@ -91,8 +100,6 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
     const objects = known
       ? complete(image, url)
       : pulumi.all([image, url]).apply(([pinned, storeUrl]) => complete(pinned, storeUrl));
-    const lasting = lastingOptions(args);
-    const keys = new LedgerKeys(`${name}-keys`, childOf(this, lasting));
     const base: ServiceScope = { name, parent: this, provider: args.provider };
     // Database and objects that are in the namespace go with it.
     const held = isInCluster(database) || args.objectsClaim !== undefined ? lasting : {};
@@ -104,9 +111,7 @@ export class RunLedger extends pulumi.ComponentResource implements RelyingPartyO
       { name: "ledger-secrets", namespace },
       {
         ...tlsEntries(args.certificate),
-        "ledger.key": keys.seed,
-        "object-url.key": keys.urlSeed,
-        ...(isInCluster(database) ? {} : { "database-url": pulumi.secret(database ?? "") }),
+        ...start,
         ...(args.storeCredentials === undefined ? {} : { [STORE_CREDENTIALS]: pulumi.secret(args.storeCredentials) }),
       },
     );

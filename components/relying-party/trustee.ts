@@ -6,7 +6,14 @@ import { TlsCertificate } from "../../resources/tls-certificate";
 import { childOf } from "../options";
 import { waiversOf } from "../waivers";
 import { accessOf, createDatabase, type DatabaseSource, isInCluster } from "./database";
-import { createService, optionsOf, restrictedNamespace, type ServiceScope, serviceSecret } from "./kubernetes-service";
+import {
+  createService,
+  optionsOf,
+  restrictedNamespace,
+  type ServiceScope,
+  serviceSecret,
+  startOf,
+} from "./kubernetes-service";
 import { type LastingArgs, lastingOptions } from "./lasting";
 import { type PlacementArgs, placementProblems, ServiceMode } from "./placement";
 import { caOf, createIssued, isIssued, issuedSecret, type TlsSource, tlsEntries, tlsProblems } from "./tls";
@@ -63,6 +70,27 @@ export class Trustee extends pulumi.ComponentResource {
     if (problems.length > 0) throw new pulumi.RunError(problems.map((text) => `Trustee "${name}": ${text}`).join("\n"));
     const access = accessOf(args.database, { service: "trustee", secret: "trustee-database" });
     const psql = args.databaseImage ?? (isInCluster(args.database) ? args.database.cloudNativePg.image : undefined);
+    const inside = `trustee.${namespace}.svc`;
+    this.kbsUrl = `https://${args.hosts[0]}:${port}`;
+    this.certificate =
+      args.certificate ??
+      new TlsCertificate(
+        `${name}-tls`,
+        { commonName: "sealflow relying party", hosts: [...args.hosts, inside, ...(args.ledgerHosts ?? [])] },
+        childOf(this),
+      );
+    this.caPem = caOf(this.certificate);
+    const signer = new TlsCertificate(`${name}-token`, { commonName: "sealflow attestation tokens" }, childOf(this));
+    const admin = new KbsAdminKey(`${name}-admin`, { kbsUrl: this.kbsUrl, caPem: this.caPem }, childOf(this));
+    const own = {
+      "token.key": signer.keyPem,
+      "token.crt": signer.chainPem,
+      "token-root.crt": signer.caPem,
+      "admin.pem": admin.publicKeyPem,
+    };
+    const url = isInCluster(args.database) ? undefined : args.database;
+    // Its TLS certificate it is started anew for, in the same pod.
+    const start = startOf(signer.keyPem, { ...own, ...(url === undefined ? {} : { url: pulumi.secret(url) }) });
     const { config, objects } = trusteeService({
       name: "trustee",
       namespace,
@@ -76,20 +104,8 @@ export class Trustee extends pulumi.ComponentResource {
       },
       ...(psql === undefined ? {} : { databaseImage: psql }),
       ...(args.dcapCollateral === undefined ? {} : { dcapCollateral: args.dcapCollateral }),
+      start,
     });
-    this.kbsUrl = `https://${args.hosts[0]}:${port}`;
-    const inside = `trustee.${namespace}.svc`;
-    this.certificate =
-      args.certificate ??
-      new TlsCertificate(
-        `${name}-tls`,
-        { commonName: "sealflow relying party", hosts: [...args.hosts, inside, ...(args.ledgerHosts ?? [])] },
-        childOf(this),
-      );
-    this.caPem = caOf(this.certificate);
-    const signer = new TlsCertificate(`${name}-token`, { commonName: "sealflow attestation tokens" }, childOf(this));
-    const admin = new KbsAdminKey(`${name}-admin`, { kbsUrl: this.kbsUrl, caPem: this.caPem }, childOf(this));
-
     const base: ServiceScope = { name, parent: this, provider: args.provider };
     const options = lastingOptions(args);
     // A database in the namespace goes with it.
@@ -103,15 +119,10 @@ export class Trustee extends pulumi.ComponentResource {
         { name: "trustee-files", namespace },
         {
           ...tlsEntries(this.certificate),
-          "token.key": signer.keyPem,
-          "token.crt": signer.chainPem,
-          "token-root.crt": signer.caPem,
-          "admin.pem": admin.publicKeyPem,
+          ...own,
         },
       ),
-      ...(args.database === undefined || isInCluster(args.database)
-        ? []
-        : [databaseSecret(scope, namespace, args.database)]),
+      ...(url === undefined ? [] : [databaseSecret(scope, namespace, url)]),
       // The broker's client speaks no TLS (Trustee 0.22), so the policy of the network is what keeps others away.
       ...createDatabase(scope, args.database, {
         service: "trustee",

@@ -79,6 +79,8 @@ export function peerPodsChart(args: PeerPodsArgs): PeerPodsChart {
   const config = { ...commonConfig(args), ...(args.cloud === "azure" ? azureConfig(args) : awsConfig(args)) };
   const logins = args.cloud === "azure" ? azureLogins(args) : awsLogins(args);
   const image = { tag: VERSIONS.cloudApiAdaptorImages };
+  // By whom they sign in is read when a pod is made.
+  const rolledBy = (value: unknown) => ({ ...logins.labels, [CONFIG_LABEL]: jcsDigest(value).slice(0, 16) });
   return {
     chart: "oci://ghcr.io/confidential-containers/cloud-api-adaptor/charts/peerpods",
     version: VERSIONS.charts.peerPods,
@@ -91,13 +93,13 @@ export function peerPodsChart(args: PeerPodsArgs): PeerPodsChart {
       secrets: { mode: "reference", existingSecretName: logins.secret === null ? "" : SECRET_NAME },
       image: { name: `${REGISTRY}/cloud-api-adaptor`, ...image },
       daemonset: {
-        podLabels: { ...logins.labels, [CONFIG_LABEL]: jcsDigest(config).slice(0, 16) },
+        podLabels: rolledBy({ config, logins }),
         serviceAccount: { annotations: logins.adaptor },
       },
       resourceCtrl: {
         enabled: true,
         image: { repository: `${REGISTRY}/peerpod-ctrl`, ...image },
-        podLabels: logins.labels,
+        podLabels: rolledBy({ logins }),
         serviceAccount: { annotations: logins.controller },
       },
       webhook: {

@@ -19,6 +19,7 @@ export {
 } from "./ledger";
 export { reloading } from "./reload";
 export { PARTS_OF_SERVICE, type PartOfService } from "./service";
+export { startDigest } from "./start";
 export { type IssuedCertificateArgs, type IssuerRef, issuedCertificate, pinnedCaProblems, TLS_SECRETS } from "./tls";
 export {
   TRUSTEE_PORT,

@@ -43,6 +43,8 @@ export interface LedgerServiceArgs {
   readonly identity?: LedgerIdentity;
   /** Whether the Secret has STORE_CREDENTIALS. */
   readonly storeCredentials?: boolean;
+  /** See ServiceSpec. */
+  readonly start?: unknown;
 }
 
 /** @throws PolicyError SERVICE with every problem. */
@@ -74,6 +76,7 @@ export function ledgerService(args: LedgerServiceArgs): Readonly<Record<PartOfSe
     ...(identity === undefined ? {} : { identity: identityOf(identity) }),
     resources: { cpu: "250m", memory: "512Mi" },
     config: { publicUrl, ...(storeUrl === undefined ? {} : { storeUrl }) },
+    start: args.start,
   });
 }
 

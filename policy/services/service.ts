@@ -28,6 +28,8 @@ export interface ServiceSpec {
   readonly identity?: ServiceIdentity;
   /** Changes roll the pods: digests of configuration, never of secrets' content. */
   readonly config: unknown;
+  /** `startDigest` of what it reads at its start only, which rolls the pods, too; may become known later. Default: none. */
+  readonly start?: unknown;
 }
 
 /** What the webhooks of AKS and EKS look for; they give the pods a short-lived token, and the API server's stays out. */
@@ -77,7 +79,11 @@ export function serviceObjects(spec: ServiceSpec): Readonly<Record<PartOfService
         template: {
           metadata: {
             labels: { ...labels, ...spec.identity?.labels },
-            annotations: { "sealflow.config": installDigest(spec.config) },
+            annotations: {
+              // Its webhook looks at the account when a pod is made.
+              "sealflow.config": installDigest({ config: spec.config, identity: spec.identity ?? null }),
+              ...(spec.start === undefined ? {} : { "sealflow.start": spec.start }),
+            },
           },
           spec: podSpec(spec, selector),
         },

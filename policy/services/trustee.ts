@@ -33,6 +33,8 @@ export interface TrusteeServiceArgs {
   /** Names of Secrets: files of the broker; certificate and key, where the files have none; and where its database is. */
   readonly secrets: { readonly files: string; readonly tls?: string; readonly database?: DatabaseAccess };
   readonly dcapCollateral?: string;
+  /** See ServiceSpec. */
+  readonly start?: unknown;
 }
 
 export interface TrusteeService {
@@ -89,6 +91,7 @@ export function trusteeService(args: TrusteeServiceArgs): TrusteeService {
     ...(database ? { initContainers: [tables(args.databaseImage ?? "", database)] } : {}),
     resources: { cpu: "250m", memory: "512Mi" },
     config,
+    start: args.start,
   });
   return { config, objects };
 }

@@ -9,9 +9,16 @@ import { CloudNativePg } from "../../../components/relying-party/cloud-native-pg
 import { RunLedger, type RunLedgerArgs } from "../../../components/relying-party/run-ledger";
 import type { CertManagerTls } from "../../../components/relying-party/tls";
 import { Trustee, type TrusteeArgs } from "../../../components/relying-party/trustee";
-import { databaseObjects, databaseSecrets, issuedCertificate, pinnedCaProblems } from "../../../policy/services";
+import {
+  databaseObjects,
+  databaseSecrets,
+  issuedCertificate,
+  pinnedCaProblems,
+  startDigest,
+} from "../../../policy/services";
 import { VERSIONS } from "../../../policy/versions";
 import { DAY_MS, makeCa, makeLeaf } from "../../../relying-party/tls";
+import { TlsCertificate } from "../../../resources/tls-certificate";
 
 interface Registered {
   readonly type: string;
@@ -479,6 +486,75 @@ describe("a database of CloudNativePG", () => {
       createNamespace: true,
     });
     expect(operator.urn).toBeDefined();
+  });
+});
+
+describe("what a service reads at its start only", () => {
+  type Made = { template: Record<string, string>; text: string };
+  /** Annotations of the pods of both. */
+  const pods = async (
+    trustee: Partial<TrusteeArgs> = {},
+    ledger: Partial<RunLedgerArgs> = {},
+  ): Promise<Record<"broker" | "ledger", Made>> => {
+    registered.length = 0;
+    const { certificate, kbsUrl } = new Trustee("st", { ...TRUSTEE, ...trustee });
+    const storage = { kind: "s3", retentionSeconds: 60, url: "s3://sealed?endpoint=https://s3.example.org" };
+    new RunLedger("sl", {
+      host: "l.example",
+      image: `l${DIGEST}`,
+      kbsUrl,
+      certificate,
+      database: "postgres://l:p@db/l",
+      guests: "elsewhere",
+      storage,
+      storeCredentials: "credentials",
+      ...ledger,
+    });
+    await settled();
+    const of = (name: string): Made => {
+      const deployment = registered.find((resource) => resource.name === name)?.inputs as never as {
+        spec: { template: { metadata: { annotations: Record<string, string> } } };
+      };
+      return { template: deployment.spec.template.metadata.annotations, text: JSON.stringify(deployment) };
+    };
+    return { broker: of("st-deployment"), ledger: of("sl-deployment") };
+  };
+
+  it("rolls the pods when it changes: a database's URL, keys", async () => {
+    const before = await pods();
+    expect(await pods()).toEqual(before);
+    const after = await pods({ database: "postgres://kbs:another@db/trustee" }, { database: "postgres://l:q@db/l" });
+    expect(after.broker.template["sealflow.start"]).not.toBe(before.broker.template["sealflow.start"]);
+    expect(after.ledger.template["sealflow.start"]).not.toBe(before.ledger.template["sealflow.start"]);
+  });
+
+  it("a certificate, and credentials of a store, which are read again, roll nothing", async () => {
+    const before = await pods();
+    expect((await pods({}, { storeCredentials: "others" })).ledger.template).toEqual(before.ledger.template);
+    const another = new TlsCertificate("another", { commonName: "another" });
+    expect((await pods({ certificate: another })).broker.template).toEqual(before.broker.template);
+  });
+
+  it("another identity rolls the ledger: its webhook looks at the account when a pod is made", async () => {
+    const roles = ["one", "two"].map((role) => ({ awsRoleArn: `arn:aws:iam::1:role/${role}` }));
+    const [one, two] = [
+      await pods({}, { storeCredentials: undefined as never, identity: roles[0] as never }),
+      await pods({}, { storeCredentials: undefined as never, identity: roles[1] as never }),
+    ];
+    expect(one.ledger.template).not.toEqual(two.ledger.template);
+  });
+
+  it("is in the pods' template as a digest under a key that only the Secret has, so that no password can be tried", async () => {
+    const { broker, ledger } = await pods();
+    for (const { template, text } of [broker, ledger]) {
+      // In clear, not as a secret of the stack, which would hide what a preview changes.
+      expect(template["sealflow.start"]).toMatch(/^[0-9a-f]{32}$/);
+      expect(text).not.toMatch(/PASSWORD-MARKER|l:p@db|-seed|-urlSeed|-keyPem/);
+    }
+    const files = { "database-url": "postgres://l:p@db/l" };
+    expect(startDigest("one key", files)).not.toBe(startDigest("another key", files));
+    expect(startDigest("k", { a: "1", b: "2" })).toBe(startDigest("k", { b: "2", a: "1" }));
+    expect(startDigest("k", { a: "12", b: "" })).not.toBe(startDigest("k", { a: "1", b: "2" }));
   });
 });
 

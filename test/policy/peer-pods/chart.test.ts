@@ -80,6 +80,17 @@ describe.each([azure, aws])("the chart on $cloud", (args) => {
   });
 });
 
+it.each([
+  ["Azure", azure, { clientId: "another" }],
+  ["AWS", aws, { adaptorRoleArn: "arn:aws:iam::1:role/another", controllerRoleArn: "arn:aws:iam::1:role/another-too" }],
+])("on %s another login rolls both: it is read when a pod is made", (_cloud, args, changed) => {
+  const labels = (given: object) => {
+    const { daemonset, resourceCtrl } = valuesOf({ ...args, ...given } as PeerPodsArgs);
+    return [daemonset, resourceCtrl].map(({ podLabels }) => podLabels["sealflow.config"]);
+  };
+  for (const [i, label] of labels(changed).entries()) expect(label).not.toBe(labels({})[i]);
+});
+
 it("on Azure adaptor and controller log in with the workload identity", () => {
   const { daemonset, resourceCtrl } = valuesOf(azure);
   for (const part of [daemonset, resourceCtrl]) {
