@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { Agent, request as tlsRequest } from "node:https";
 import { rootCertificates } from "node:tls";
+import { type Destinations, destinationsOf } from "../../protocol/destinations";
 import { asRunnerError, RunnerError } from "../errors";
-import { lookup } from "./lookup";
+import { type Lookup, lookup, lookupWith } from "./lookup";
 import { release } from "./release";
 import { retrying } from "./retry";
 
@@ -22,6 +23,9 @@ export class Network {
   readonly #ledger: URL;
   readonly #pinned: Agent;
   readonly #store: Agent;
+  readonly #destinations: Destinations;
+  /** For what the ledger's answers name. */
+  readonly #guarded: Lookup;
 
   /** @param caPem the only CA believed for the ledger; a store elsewhere may also have a public certificate. */
   constructor(ledgerUrl: string, caPem: string) {
@@ -30,7 +34,12 @@ export class Network {
     const options = { keepAlive: true, minVersion: "TLSv1.2" as const, lookup };
     this.#pinned = new Agent({ ...options, ca: caPem });
     // Objects are ciphertext and their digests are known beforehand: TLS protects no secret and no integrity there.
-    this.#store = new Agent({ ...options, ca: [caPem, ...rootCertificates] });
+    this.#destinations = destinationsOf(ledgerUrl);
+    this.#guarded = lookupWith((address) => {
+      const problem = this.#destinations.addressProblem(address);
+      if (problem !== undefined) throw named(problem);
+    });
+    this.#store = new Agent({ ...options, lookup: this.#guarded, ca: [caPem, ...rootCertificates] });
   }
 
   /** One call of the ledger. Repeats after network errors and 5xx, so the body must be safe to repeat. */
@@ -92,7 +101,7 @@ export class Network {
   }
 
   isLedger(url: string): boolean {
-    return new URL(url).origin === this.#ledger.origin;
+    return URL.canParse(url) && new URL(url).origin === this.#ledger.origin;
   }
 
   /**
@@ -112,7 +121,7 @@ export class Network {
 
   /** One PUT, once. @returns the status of the answer. @throws RunnerError STORE_FULL or what `content` throws. */
   async put(url: string, size: number, content: AsyncIterable<Uint8Array>): Promise<number> {
-    const sent = this.#open("PUT", new URL(url), {
+    const sent = this.#open("PUT", this.#named(url), {
       "content-type": "application/octet-stream",
       "content-length": size,
     });
@@ -149,7 +158,7 @@ export class Network {
   }
 
   async #get(url: string, from: number): Promise<IncomingMessage> {
-    const sent = this.#open("GET", new URL(url), from > 0 ? { range: `bytes=${from}-` } : {});
+    const sent = this.#open("GET", this.#named(url), from > 0 ? { range: `bytes=${from}-` } : {});
     sent.end();
     const answer = await answered(sent);
     const status = answer.statusCode ?? 0;
@@ -161,18 +170,28 @@ export class Network {
     throw new Error(`object store answered ${status}`);
   }
 
+  /** A URL of the ledger's answers. @throws RunnerError ANSWER when it leads where no store is. */
+  #named(url: string): URL {
+    const problem = this.#destinations.urlProblem(url);
+    if (problem !== undefined) throw named(problem);
+    return new URL(url);
+  }
+
   #open(method: string, url: URL, headers: OutgoingHttpHeaders): ClientRequest {
     const common = { method, headers, timeout: IDLE_MS };
     const sent =
       url.protocol === "https:"
         ? tlsRequest(url, { ...common, agent: url.origin === this.#ledger.origin ? this.#pinned : this.#store })
-        : plainRequest(url, { ...common, agent: false, lookup });
+        : plainRequest(url, { ...common, agent: false, lookup: this.#guarded });
     sent.on("timeout", () => sent.destroy(new Error("no byte in time")));
     // `answered` reports the first error; one that comes after the answer must not end the process.
     sent.on("error", () => undefined);
     return sent;
   }
 }
+
+/** Without the URL: it is the ledger's text, and what is thrown here is printed. */
+const named = (problem: string): RunnerError => new RunnerError("ANSWER", `the ledger's URL of an object ${problem}`);
 
 /** Passes the content; what goes wrong in making it is not tried again. */
 async function* notTheNetworks(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

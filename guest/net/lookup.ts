@@ -8,20 +8,31 @@ import { Resolver } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 
-type Done = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
+type Done = (error: Error | null, address: string | LookupAddress[], family?: number) => void;
+export type Lookup = (hostname: string, options: LookupOptions, done: Done) => void;
 
 /** Drop-in for the `lookup` option of sockets. */
-export function lookup(hostname: string, options: LookupOptions, done: Done): void {
-  resolveAll(hostname).then(
-    (addresses) => {
-      const fitting = addresses.filter((a) => !options.family || a.family === options.family);
-      const [first] = fitting;
-      if (!first) done(notFound(hostname), "");
-      else if (options.all) done(null, fitting);
-      else done(null, first.address, first.family);
-    },
-    () => done(notFound(hostname), ""),
-  );
+export const lookup: Lookup = lookupWith(() => undefined);
+
+/** The same for names that somebody else has chosen. @param allow throws what the socket then fails with. */
+export function lookupWith(allow: (address: string) => void): Lookup {
+  return (hostname, options, done) => {
+    resolveAll(hostname).then(
+      (addresses) => {
+        const fitting = addresses.filter((a) => !options.family || a.family === options.family);
+        const [first] = fitting;
+        if (!first) return done(notFound(hostname), "");
+        try {
+          for (const { address } of fitting) allow(address);
+        } catch (error) {
+          return done(error as Error, "");
+        }
+        if (options.all) done(null, fitting);
+        else done(null, first.address, first.family);
+      },
+      () => done(notFound(hostname), ""),
+    );
+  };
 }
 
 async function resolveAll(hostname: string): Promise<LookupAddress[]> {

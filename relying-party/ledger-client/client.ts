@@ -187,7 +187,8 @@ export class LedgerClient {
         sent = true;
       } catch (error) {
         failures++;
-        if (failures > MAX_FAILURES || !(error instanceof HttpError) || error.code === "TLS") throw error;
+        const final = !(error instanceof HttpError) || error.code === "TLS" || error.code === "URL";
+        if (failures > MAX_FAILURES || final) throw error;
       }
     }
   }
@@ -219,12 +220,11 @@ export class LedgerClient {
   /** Reads an object by a URL that the ledger gave out. The bytes are nobody's word: compare their digest. */
   async object(url: string, range?: { start: number; end?: number }, signal?: AbortSignal): Promise<Readable> {
     const headers = range ? { range: `bytes=${range.start}-${range.end ?? ""}` } : {};
-    const path = new URL(url).pathname;
     const answer = this.#isLedger(url)
       ? await this.#at(url).client.stream("GET", this.#at(url).path, { headers, ...(signal ? { signal } : {}) })
       : await this.#store().get(url, headers, signal);
     const wanted = range ? 206 : 200;
-    if (answer.statusCode !== wanted) throw await streamRefusal(answer, path);
+    if (answer.statusCode !== wanted) throw await streamRefusal(answer, new URL(url).pathname);
     return answer;
   }
 
@@ -290,12 +290,14 @@ export class LedgerClient {
   /** The store may live on another origin; its CA is the same. */
   /** At the ledger's own server, or at one that this machine has a route to. */
   #isLedger(url: string): boolean {
+    if (!URL.canParse(url)) return false;
     const { origin } = new URL(url);
     return origin === new URL(this.#options.url).origin || this.#options.routes?.has(origin) === true;
   }
 
   #store(): StoreClient {
-    this.#storeClient ??= new StoreClient(this.#options.caPem);
+    const { caPem, url: ledgerUrl } = this.#options;
+    this.#storeClient ??= new StoreClient({ caPem, ledgerUrl });
     return this.#storeClient;
   }
 

@@ -1,24 +1,31 @@
 /**
  * Objects at a store that is not the ledger, by URLs that the ledger gave out. What is there is ciphertext whose digest
- * the caller knows, so besides the ledger's CA the public ones are believed.
+ * the caller knows, so besides the ledger's CA the public ones are believed. Where they may lead: protocol/destinations.
  */
+import { type LookupAddress, type LookupOptions, lookup } from "node:dns";
 import { once } from "node:events";
 import { type IncomingMessage, type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { Agent, request as tlsRequest } from "node:https";
 import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
+import { type Destinations, destinationsOf } from "../../protocol/destinations";
 import type { ObjectParts } from "../../protocol/messages";
 import { HttpError } from "../http/client";
 
 /** No byte for this long: the connection is given up, milliseconds. */
 const IDLE_MS = 60_000;
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 export class StoreClient {
   readonly #agent: Agent;
+  readonly #destinations: Destinations;
+  readonly #lookup: Lookup;
 
-  constructor(caPem: string) {
-    this.#agent = new Agent({ ca: [caPem, ...rootCertificates], keepAlive: true, minVersion: "TLSv1.2" });
+  /** @param ledgerUrl as the caller was configured. */
+  constructor({ caPem, ledgerUrl }: { caPem: string; ledgerUrl: string }) {
+    this.#destinations = destinationsOf(ledgerUrl);
+    this.#lookup = lookupWith(this.#destinations);
+    const ca = [caPem, ...rootCertificates];
+    this.#agent = new Agent({ ca, lookup: this.#lookup, keepAlive: true, minVersion: "TLSv1.2" });
   }
 
   close(): void {
@@ -59,11 +66,14 @@ export class StoreClient {
     body?: AsyncIterable<Uint8Array>,
     signal?: AbortSignal,
   ): Promise<IncomingMessage> {
+    const problem = this.#destinations.urlProblem(url);
+    if (problem !== undefined) throw refused(problem);
     const target = new URL(url);
-    const plain = target.protocol === "http:";
-    if (plain && !LOOPBACK.test(target.hostname)) throw new HttpError("URL", `${where(url)}: not https`);
-    const options = { method, headers, timeout: IDLE_MS, ...(signal ? { signal } : {}) };
-    const sent = plain ? plainRequest(target, options) : tlsRequest(target, { ...options, agent: this.#agent });
+    const options = { method, headers, timeout: IDLE_MS, lookup: this.#lookup, ...(signal ? { signal } : {}) };
+    const sent =
+      target.protocol === "http:"
+        ? plainRequest(target, options)
+        : tlsRequest(target, { ...options, agent: this.#agent });
     sent.on("timeout", () => sent.destroy(new Error("no byte in time")));
     sent.on("error", () => undefined);
     try {
@@ -74,12 +84,34 @@ export class StoreClient {
       else sent.end();
       return (await answered)[0];
     } catch (error) {
-      if ((error as Error)?.name === "AbortError") throw error;
+      if ((error as Error)?.name === "AbortError" || error instanceof HttpError) throw error;
       const code = (error as NodeJS.ErrnoException).code ?? "connection lost";
       throw new HttpError("UNREACHABLE", `${where(url)}: cannot be reached (${code})`, { cause: error });
     }
   }
 }
+
+const refused = (problem: string): HttpError =>
+  new HttpError("URL", `the ledger's URL of an object ${problem}; nothing was sent there`);
+
+type Lookup = (
+  hostname: string,
+  options: LookupOptions,
+  done: (error: Error | null, addresses: LookupAddress[] | string, family?: number) => void,
+) => void;
+
+/** What a name stands for is looked at where the connection is made, so it cannot become another address in between. */
+const lookupWith =
+  (destinations: Destinations): Lookup =>
+  (hostname, options, done) =>
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return done(error, "");
+      const problem = addresses.map(({ address }) => destinations.addressProblem(address)).find((p) => p !== undefined);
+      const [first] = addresses;
+      if (problem !== undefined || !first) return done(refused(problem ?? "leads to no IP address"), "");
+      if (options.all) done(null, addresses);
+      else done(null, first.address, first.family);
+    });
 
 /** Without the query: signed URLs keep their secrets. */
 const where = (url: string): string => new URL(url).origin + new URL(url).pathname;

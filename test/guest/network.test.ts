@@ -1,5 +1,6 @@
 /** Transfers against a store that breaks, lies and refuses: bounded retries, resumption, nothing accepted by mistake. */
 import { randomBytes } from "node:crypto";
+import { Resolver } from "node:dns/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Network } from "../../guest/net/https";
@@ -86,6 +87,45 @@ test("a store that sends the guest elsewhere is not followed, neither for readin
   expect((await read(url)).equals(BYTES)).toBe(true); // asked again where it was
   expect(elsewhere).toEqual([]);
   other.close();
+});
+
+describe("URLs that a hostile ledger names", () => {
+  const far = new Network("https://ledger.example:8443", "");
+  afterAll(() => far.close());
+  const content = async function* () {
+    yield Buffer.from("abc");
+  };
+  const first = async (url: string) => (await far.download(url, 3).next()).value;
+
+  test("of the guest's own machine: nothing is asked there, neither for reading nor for writing", async () => {
+    let asked = 0;
+    const url = await serve((_request, response) => {
+      asked++;
+      response.end(BYTES);
+    });
+    const local = url.replace("127.0.0.1", "localhost");
+    for (const named of [
+      url,
+      local,
+      "https://169.254.169.254/latest/meta-data/",
+      "http://store.example/x",
+      "https://[",
+    ]) {
+      await expect(first(named)).rejects.toMatchObject({ code: "ANSWER", exit: 31 });
+      await expect(far.put(named, 3, content())).rejects.toMatchObject({ code: "ANSWER" });
+      expect(far.isLedger(named)).toBe(false);
+    }
+    expect(asked).toBe(0);
+  });
+
+  test("by a name that stands for such an address: refused at once, and not quoted", async () => {
+    jest.spyOn(Resolver.prototype, "resolve4").mockResolvedValue(["127.0.0.1"] as never);
+    jest.spyOn(Resolver.prototype, "resolve6").mockResolvedValue([] as never);
+    const refused = first("https://store.example:9/secret-name");
+    await expect(refused).rejects.toMatchObject({ code: "ANSWER", exit: 31 });
+    await expect(refused).rejects.toThrow(/^(?!.*secret-name).*loopback address/);
+    jest.restoreAllMocks();
+  });
 });
 
 describe("an upload", () => {

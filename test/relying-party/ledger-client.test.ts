@@ -1,4 +1,5 @@
 /** The client against the real ledger over HTTPS, and against a server that lies. */
+import dns from "node:dns";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import { readEvents } from "../../relying-party/ledger-client/sse";
 import { caller } from "../support/ledger-caller";
 import { ciphertext, createWorld, type World } from "../support/ledger-world";
 
+type Done = (error: null, addresses: object[]) => void;
 type Handle = (req: Request) => Promise<Response>;
 
 let dir: string;
@@ -59,6 +61,50 @@ afterEach(async () => {
 });
 
 const opened = async () => (await client.openRun((await world.runRequest()).token)).run;
+
+describe("URLs of objects that a hostile ledger names", () => {
+  const far = new LedgerClient({
+    url: "https://ledger.example:8443",
+    caPem: "",
+    ledgerKey: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+  });
+  afterAll(() => far.close());
+
+  test.each([
+    ["of this machine", () => `https://127.0.0.1:${listener.port}/x`, /loopback/],
+    ["of this machine, plain", () => "http://localhost:1/x", /loopback/],
+    ["of the cloud's metadata", () => "https://169.254.169.254/latest/meta-data/", /link-local/],
+    ["without TLS", () => "http://store.example/x", /not https/],
+    ["that are none", () => "https://[", /is none/],
+  ])("%s are not asked", async (_what, url, problem) => {
+    let asked = 0;
+    between = async (req, honest) => {
+      asked++;
+      return honest(req);
+    };
+    await expect(far.object(url())).rejects.toThrow(problem);
+    await expect(far.object(url())).rejects.toMatchObject({ code: "URL" });
+    expect(asked).toBe(0);
+  });
+
+  test("by a name that stands for this machine are not asked, either, and an upload is not tried again", async () => {
+    const seen = jest
+      .spyOn(dns, "lookup")
+      .mockImplementation(((_name: string, _options: object, done: Done) =>
+        done(null, [{ address: "127.0.0.1", family: 4 }])) as never);
+    await expect(far.object(`https://store.example:${listener.port}/x`)).rejects.toMatchObject({ code: "URL" });
+    seen.mockRestore();
+    between = lying((body) => ({ ...body, present: false, url: "https://169.254.169.254/x", parts: undefined }));
+    const bytes = ciphertext("data");
+    let tries = 0;
+    const upload = client.upload(await world.upload(bytes), () => {
+      tries++;
+      return bytes;
+    });
+    await expect(upload).rejects.toMatchObject({ code: "URL" });
+    expect(tries).toBe(1);
+  });
+});
 
 test("opens, claims, commits, reads, exports, cancels and closes over HTTPS", async () => {
   const run = await opened();

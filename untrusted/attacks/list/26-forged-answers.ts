@@ -31,6 +31,8 @@ export const forgedAnswers: Attack = {
       "another leaf of the log": (go) => first(go, { leaf: 0 }),
       "a leaf made up": (go) => first(go, { leafBytes: go.inputs[input]?.[0]?.leafBytes.replace('"at":', '"at":1') }),
       "no audit path": (go) => first(go, { inclusion: [] }),
+      "an input at the cloud's metadata": (go) => first(go, { url: "https://169.254.169.254/latest/meta-data/" }),
+      "an input without TLS in the guest's network": (go) => first(go, { url: "http://10.0.0.1/admin" }),
       "an input that the step does not have": (go) => ({ ...go, inputs: { ...go.inputs, secrets: [] } }),
       "another run secret": async (go, asked, token) => ({
         ...go,
