@@ -13,8 +13,8 @@ import { SealflowError } from "../../protocol/errors";
  * database. SCHEDULE: no open version lists the schedule, or the slot is none of its cron expression's. SLOT_TIME: the
  * slot's time has not come, or is over. STORE_REFUSED: the object store does not let this ledger work in it: its
  * credentials or rights are wrong. STORE_URL: at start, the store's URL cannot be used. GENERATION: a version's keys are
- * of an earlier generation than its predecessor's. CORRUPT: the state folder
- * contradicts itself, see the message.
+ * of an earlier generation than its predecessor's. STORE_ANSWER: the object store answers at more length than a store does,
+ * or without end. CORRUPT: the state folder contradicts itself, see the message.
  */
 export type LedgerCode =
   | "MEDIA_TYPE"
@@ -50,7 +50,8 @@ export type LedgerCode =
   | "SLOT_TIME"
   | "STORE_REFUSED"
   | "STORE_URL"
-  | "GENERATION";
+  | "GENERATION"
+  | "STORE_ANSWER";
 
 export const STATUS: Readonly<Record<LedgerCode, number>> = {
   MEDIA_TYPE: 415,
@@ -87,6 +88,7 @@ export const STATUS: Readonly<Record<LedgerCode, number>> = {
   STORE_REFUSED: 502,
   STORE_URL: 500,
   GENERATION: 409,
+  STORE_ANSWER: 502,
 };
 
 export class LedgerError extends SealflowError<LedgerCode> {}

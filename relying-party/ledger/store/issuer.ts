@@ -1,6 +1,7 @@
 /** Whoever gives out credentials: requests to it, the files beside them, and what went wrong in a word. */
 import { readFileSync } from "node:fs";
 import { LedgerError } from "../errors";
+import { textOf } from "./answer";
 import type { Held } from "./renewed";
 
 /** Milliseconds that one request may take. */
@@ -66,7 +67,13 @@ export function issuedFile(what: string, variable: string, file: string): string
 
 /** An answer's JSON object; {} when it is none. */
 export async function jsonOf(answer: Response): Promise<Readonly<Record<string, unknown>>> {
-  const parsed = await answer.json().catch(() => undefined);
+  const text = await textOf(answer);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return {};
+  }
   return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : {};
 }
 

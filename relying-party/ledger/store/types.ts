@@ -34,6 +34,10 @@ export interface ObjectStore {
 /** `runs/<run>/<opaque>` and `datasets/<digest>`: nothing else is a name, so none leaves the store's folder. */
 export const OBJECT_NAME = /^(?:runs\/[0-9a-f]{64}\/[0-9a-f]{64}|datasets\/[0-9a-f]{64})$/;
 
+/** Of a listing, which may hold anything. */
+export const isObjectBelow = (prefix: string, name: string): boolean =>
+  name.startsWith(prefix) && OBJECT_NAME.test(name);
+
 /** Whether the bytes that are there may be the ones wanted. A digest that is not known contradicts nothing. */
 export const fits = (found: FoundObject, wanted: StoredObject): boolean =>
   found.size === wanted.size && (found.digest ?? wanted.digest) === wanted.digest;

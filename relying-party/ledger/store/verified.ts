@@ -1,6 +1,7 @@
 /** Objects that were read once by the ledger: digest and size by name, shared by all its processes. */
 import { createHash } from "node:crypto";
 import type { Database } from "../database/open";
+import { storeAnswer } from "./answer";
 import type { FoundObject } from "./types";
 
 /** Larger objects of runs are not read: a commit would wait for it, and whoever opens them compares the digest. */
@@ -15,6 +16,7 @@ export class VerifiedObjects {
    * @param read its bytes.
    */
   async find(name: string, size: number, read: () => Promise<AsyncIterable<Uint8Array>>): Promise<FoundObject> {
+    if (!Number.isSafeInteger(size) || size < 0) throw storeAnswer(`object ${name} has no size`);
     const row = await this.db.read((tx) =>
       tx.selectFrom("objects").select(["digest", "size"]).where("name", "=", name).executeTakeFirst(),
     );
@@ -23,8 +25,9 @@ export class VerifiedObjects {
     const hash = createHash("sha256");
     let bytes = 0;
     for await (const chunk of await read()) {
-      hash.update(chunk);
       bytes += chunk.length;
+      if (bytes > size) throw storeAnswer(`object ${name} is longer than the ${size} bytes that it was said to have`);
+      hash.update(chunk);
     }
     // What was read counts, not what was said.
     const found = { digest: hash.digest("hex"), size: bytes };

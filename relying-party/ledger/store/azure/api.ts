@@ -1,5 +1,6 @@
 /** Requests of the Blob service, with a token of the ledger's identity. */
 import { LedgerError } from "../../errors";
+import { PAGE_BYTES, pagesOf, textOf } from "../answer";
 import { CALL_MS, callStore } from "../call";
 import { xmlAll, xmlText } from "../xml";
 import { type DelegationKey, delegationKeyOf, sasOf, timeText, VERSION } from "./sas";
@@ -62,24 +63,21 @@ export class AzureApi {
     });
   }
 
-  /** Names below a prefix, those without a committed block among them. */
-  async list(prefix: string): Promise<string[]> {
+  /** Names below a prefix, those without a committed block among them, in pages. @throws LedgerError, also STORE_ANSWER. */
+  list(prefix: string): AsyncGenerator<readonly string[]> {
     const own = this.place.prefix ?? "";
-    const names: string[] = [];
-    for (let marker = ""; ; ) {
+    return pagesOf(async (marker) => {
       const query = {
         restype: "container",
         comp: "list",
         prefix: own + prefix,
         include: "uncommittedblobs",
-        ...(marker === "" ? {} : { marker }),
+        ...(marker === undefined ? {} : { marker }),
       };
-      const text = await (await this.call("GET", "", { query })).text();
-      for (const blob of xmlAll(text, "Blob")) names.push((xmlText(blob, "Name") ?? "").slice(own.length));
-      const next = xmlText(text, "NextMarker") ?? "";
-      if (next === "" || next === marker) return names;
-      marker = next;
-    }
+      const text = await textOf(await this.call("GET", "", { query }), PAGE_BYTES);
+      const names = xmlAll(text, "Blob").map((blob) => (xmlText(blob, "Name") ?? "").slice(own.length));
+      return { names, next: xmlText(text, "NextMarker") || undefined };
+    });
   }
 
   #full = (name: string): string => `${this.place.prefix ?? ""}${name}`;
@@ -110,7 +108,7 @@ export class AzureApi {
       query: { restype: "service", comp: "userdelegationkey" },
       body: `<?xml version="1.0" encoding="utf-8"?><KeyInfo><Start>${start}</Start><Expiry>${expiry}</Expiry></KeyInfo>`,
     });
-    const key = delegationKeyOf(await answer.text());
+    const key = delegationKeyOf(await textOf(answer));
     if (key) return key;
     throw new LedgerError("BUSY", "object store: POST delegation key: the answer holds no key");
   }

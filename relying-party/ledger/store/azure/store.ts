@@ -7,8 +7,9 @@ import type { ReadableStream as WebStream } from "node:stream/web";
 import { base64, utf8 } from "../../../../protocol/bytes";
 import type { ObjectParts } from "../../../../protocol/messages";
 import type { Database } from "../../database/open";
+import { PAGE_BYTES, textOf } from "../answer";
 import { bytesOfPart, partCount, partSizeOf } from "../part-size";
-import { checkedName, type FoundObject, inBatches, OBJECT_NAME, type ObjectStore } from "../types";
+import { checkedName, type FoundObject, inBatches, isObjectBelow, type ObjectStore } from "../types";
 import { VerifiedObjects } from "../verified";
 import { xmlAll, xmlText } from "../xml";
 import { AzureApi, type AzurePlace } from "./api";
@@ -64,9 +65,9 @@ export class AzureBlobStore implements ObjectStore {
     const body = EMPTY_LIST.replace("></BlockList>", `>${list}</BlockList>`);
     // Never over an object that is there: it may be committed already.
     const headers = { "if-none-match": "*" };
-    await (
-      await this.#api.call("PUT", name, { query: { comp: "blocklist" }, headers, body, accept: [409, 412] })
-    ).text();
+    await textOf(
+      await this.#api.call("PUT", name, { query: { comp: "blocklist" }, headers, body, accept: [409, 412] }),
+    );
   }
 
   async stat(name: string): Promise<FoundObject | undefined> {
@@ -82,7 +83,7 @@ export class AzureBlobStore implements ObjectStore {
     if (!(await this.#remove(checkedName(name)))) {
       // Blocks without an object would lie there for a week: made an empty one, they are gone.
       if ((await this.#waiting(name)).size > 0) {
-        await (await this.#api.call("PUT", name, { query: { comp: "blocklist" }, body: EMPTY_LIST })).text();
+        await textOf(await this.#api.call("PUT", name, { query: { comp: "blocklist" }, body: EMPTY_LIST }));
         await this.#remove(name);
       }
     }
@@ -90,11 +91,13 @@ export class AzureBlobStore implements ObjectStore {
   }
 
   async deleteRun(run: string, keep: ReadonlySet<string>): Promise<void> {
-    const names = await this.#api.list(`runs/${run}/`);
-    await inBatches(
-      names.filter((name) => OBJECT_NAME.test(name) && !keep.has(name)),
-      (name) => this.delete(name),
-    );
+    const prefix = `runs/${run}/`;
+    for await (const names of this.#api.list(prefix)) {
+      await inBatches(
+        names.filter((name) => isObjectBelow(prefix, name) && !keep.has(name)),
+        (name) => this.delete(name),
+      );
+    }
   }
 
   /** @returns whether there was one. */
@@ -103,7 +106,7 @@ export class AzureBlobStore implements ObjectStore {
       headers: { "x-ms-delete-snapshots": "include" },
       accept: [404],
     });
-    await answer.text();
+    await textOf(answer);
     return answer.status !== 404;
   }
 
@@ -115,7 +118,7 @@ export class AzureBlobStore implements ObjectStore {
   async #waiting(name: string): Promise<ReadonlyMap<string, number>> {
     const query = { comp: "blocklist", blocklisttype: "uncommitted" };
     const answer = await this.#api.call("GET", name, { query, accept: [404] });
-    const text = await answer.text();
+    const text = await textOf(answer, PAGE_BYTES);
     if (answer.status === 404) return new Map();
     const inside = xmlAll(text, "UncommittedBlocks")[0] ?? "";
     return new Map(

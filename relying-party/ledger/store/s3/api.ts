@@ -1,5 +1,6 @@
 /** Requests of the S3 API, signed with SigV4. */
 import type { AwsClient } from "aws4fetch";
+import { PAGE_BYTES, pagesOf, textOf } from "../answer";
 import { CALL_MS, callStore } from "../call";
 import { xmlAll, xmlText } from "../xml";
 import type { S3Credentials } from "./issued";
@@ -46,17 +47,15 @@ export class S3Api {
     });
   }
 
-  /** Names below a prefix. */
-  async list(prefix: string): Promise<string[]> {
+  /** Names below a prefix, in pages. @throws LedgerError, also STORE_ANSWER. */
+  list(prefix: string): AsyncGenerator<readonly string[]> {
     const own = this.place.prefix ?? "";
-    const names: string[] = [];
-    for (let token: string | undefined; ; ) {
+    return pagesOf(async (token) => {
       const query = { "list-type": "2", prefix: own + prefix, ...(token ? { "continuation-token": token } : {}) };
-      const text = await (await this.call("GET", "", query)).text();
-      for (const content of xmlAll(text, "Contents")) names.push((xmlText(content, "Key") ?? "").slice(own.length));
-      token = xmlText(text, "NextContinuationToken");
-      if (!token) return names;
-    }
+      const text = await textOf(await this.call("GET", "", query), PAGE_BYTES);
+      const names = xmlAll(text, "Contents").map((content) => (xmlText(content, "Key") ?? "").slice(own.length));
+      return { names, next: xmlText(text, "NextContinuationToken") || undefined };
+    });
   }
 
   async #once(method: string, name: string, query: Query, body: string | undefined): Promise<Response> {

@@ -3,6 +3,7 @@
  * without a token, is not used.
  * Source: "Use the Instance Metadata Service", Amazon EC2 user guide.
  */
+import { textOf } from "../answer";
 import { askIssuer, jsonOf, type Looked, refused } from "../issuer";
 import { type Env, issued, type S3Credentials } from "./issued";
 
@@ -21,9 +22,9 @@ export async function fromInstance(env: Env): Promise<Looked<S3Credentials>> {
   const session = await call("api/token", asked).catch(() => undefined);
   if (!session?.ok)
     return { nothing: `${WHAT} (${base} ${session ? `answers ${session.status}` : "does not answer"})` };
-  const headers = { "x-aws-ec2-metadata-token": await session.text() };
+  const headers = { "x-aws-ec2-metadata-token": await textOf(session) };
   const roles = await call(ROLES, { headers });
-  const role = roles.ok ? (await roles.text()).split("\n")[0]?.trim() : undefined;
+  const role = roles.ok ? (await textOf(roles)).split("\n")[0]?.trim() : undefined;
   if (roles.status >= 500) throw refused(roles.status, WHAT);
   if (!role) return { nothing: `${WHAT} (the instance has none)` };
   const answer = await call(`${ROLES}${encodeURIComponent(role)}`, { headers });

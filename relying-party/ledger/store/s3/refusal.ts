@@ -1,4 +1,5 @@
 /** What S3 means by a refusal, and what to do about it. Source: "Error responses", Amazon S3 API reference. */
+import { textOf } from "../answer";
 import type { Refusal } from "../call";
 import { wordOf } from "../issuer";
 import { xmlText } from "../xml";
@@ -7,7 +8,7 @@ import { REGION } from "./regions";
 /** @param region which the store's URL names. */
 export async function s3Refusal(answer: Response, method: string, region: string): Promise<Refusal> {
   // An answer to HEAD has no body; the header tells where the bucket is.
-  const text = method === "HEAD" ? "" : await answer.text();
+  const text = method === "HEAD" ? "" : await textOf(answer);
   const code = wordOf(xmlText(text, "Code")) || undefined;
   const at = answer.headers.get("x-amz-bucket-region") ?? xmlText(text, "Region");
   if (at !== undefined && REGION.test(at) && at !== region) {

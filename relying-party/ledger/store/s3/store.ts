@@ -4,11 +4,12 @@
  */
 import { Readable } from "node:stream";
 import type { ReadableStream as WebStream } from "node:stream/web";
-import type { ObjectParts } from "../../../../protocol/messages";
+import { MAX_PARTS, type ObjectParts } from "../../../../protocol/messages";
 import type { Database } from "../../database/open";
 import { LedgerError } from "../../errors";
+import { PAGE_BYTES, storeAnswer, textOf } from "../answer";
 import { bytesOfPart, partCount, partSizeOf } from "../part-size";
-import { checkedName, type FoundObject, inBatches, OBJECT_NAME, type ObjectStore } from "../types";
+import { checkedName, type FoundObject, inBatches, isObjectBelow, type ObjectStore } from "../types";
 import { VerifiedObjects } from "../verified";
 import { xmlAll, xmlText } from "../xml";
 import { S3Api, type S3Place } from "./api";
@@ -67,7 +68,7 @@ export class S3Store implements ObjectStore {
       `<CompleteMultipartUpload>${body}</CompleteMultipartUpload>`,
       [404],
     );
-    const text = await answer.text();
+    const text = await textOf(answer);
     // S3 may begin with 200 and end with an error.
     if (answer.status === 200 && text.includes("<Error>")) {
       throw new LedgerError(
@@ -91,7 +92,7 @@ export class S3Store implements ObjectStore {
   async delete(name: string): Promise<void> {
     const uploadId = await this.#uploadOf(checkedName(name));
     if (uploadId !== undefined) await this.#abort(name, uploadId);
-    await (await this.#api.call("DELETE", name, {}, undefined, [404])).text();
+    await textOf(await this.#api.call("DELETE", name, {}, undefined, [404]));
     await this.#verified.forget(name);
   }
 
@@ -101,8 +102,12 @@ export class S3Store implements ObjectStore {
       tx.selectFrom("multiparts").selectAll().where("name", "like", `${prefix}%`).execute(),
     );
     for (const { name, id } of unfinished) await this.#abort(name, id);
-    const names = (await this.#api.list(prefix)).filter((name) => OBJECT_NAME.test(name) && !keep.has(name));
-    await inBatches(names, (name) => this.delete(name));
+    for await (const names of this.#api.list(prefix)) {
+      await inBatches(
+        names.filter((name) => isObjectBelow(prefix, name) && !keep.has(name)),
+        (name) => this.delete(name),
+      );
+    }
   }
 
   /** The one upload of an object; begun when there is none, or when the store knows it no more. */
@@ -112,7 +117,7 @@ export class S3Store implements ObjectStore {
     if (known !== undefined && there) return { uploadId: known, there };
     if (known !== undefined) await this.#forgetUpload(name, known);
     const answer = await this.#api.call("POST", name, { uploads: "" });
-    const id = xmlText(await answer.text(), "UploadId");
+    const id = xmlText(await textOf(answer), "UploadId");
     if (!id) throw new LedgerError("BUSY", `object ${name}: the store began no upload`);
     await this.options.db.write((tx) =>
       tx
@@ -146,24 +151,26 @@ export class S3Store implements ObjectStore {
   }
 
   async #abortAt(name: string, uploadId: string): Promise<void> {
-    await (await this.#api.call("DELETE", name, { uploadId }, undefined, [404])).text();
+    await textOf(await this.#api.call("DELETE", name, { uploadId }, undefined, [404]));
   }
 
   /** In order; undefined when the store knows the upload no more: it was put together or given up. */
   async #listed(name: string, uploadId: string): Promise<readonly Part[] | undefined> {
     const parts: Part[] = [];
-    for (let after = "0"; ; ) {
-      const query = { uploadId, "part-number-marker": after, "max-parts": "1000" };
+    for (let after = 0; ; ) {
+      const query = { uploadId, "part-number-marker": String(after), "max-parts": "1000" };
       const answer = await this.#api.call("GET", name, query, undefined, [404]);
-      const text = await answer.text();
+      const text = await textOf(answer, PAGE_BYTES);
       if (answer.status === 404) return undefined;
       for (const part of xmlAll(text, "Part")) {
         const number = Number(xmlText(part, "PartNumber"));
         const etag = xmlText(part, "ETag") ?? "";
         parts.push({ number, size: Number(xmlText(part, "Size")), etag: etag.replace(/[<>&]/g, "") });
       }
-      const next = xmlText(text, "NextPartNumberMarker");
-      if (xmlText(text, "IsTruncated") !== "true" || !next || next === after) break;
+      if (parts.length > MAX_PARTS) throw storeAnswer(`object ${name} has more than ${MAX_PARTS} parts`);
+      const next = Number(xmlText(text, "NextPartNumberMarker") ?? 0);
+      if (xmlText(text, "IsTruncated") !== "true" || next === 0) break;
+      if (!Number.isInteger(next) || next <= after) throw storeAnswer(`the parts of object ${name} do not go on`);
       after = next;
     }
     return parts.sort((a, b) => a.number - b.number);

@@ -2,6 +2,7 @@
  * A role by the token of the pod's service account (EKS IRSA): STS AssumeRoleWithWebIdentity, which is not signed.
  * Source: AWS Security Token Service API reference; AWS_ENDPOINT_URL_STS as in the SDKs.
  */
+import { textOf } from "../answer";
 import { askIssuer, issuedFile, type Looked, refused, wordOf } from "../issuer";
 import { xmlText } from "../xml";
 import { type Env, issued, type S3Credentials } from "./issued";
@@ -26,7 +27,7 @@ export async function fromWebIdentity(region: string, env: Env): Promise<Looked<
     WebIdentityToken: token,
   });
   const answer = await askIssuer(what, url, { method: "POST", body });
-  const text = await answer.text();
+  const text = await textOf(answer);
   if (!answer.ok) {
     const code = wordOf(xmlText(text, "Code"));
     throw refused(answer.status, `${what}: ${code}`, PASSING.has(code) || answer.status >= 500);
