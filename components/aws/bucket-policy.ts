@@ -49,25 +49,36 @@ export const bucketPolicy = (
     ]),
   );
 
+/**
+ * What keeping the key takes, word by word. No grants: whoever may make one gives himself the use of the key, and no policy
+ * shows it. Whoever may change the policy still can, and everybody sees that.
+ */
+const ADMINISTER = [
+  ...["DescribeKey", "GetKeyPolicy", "PutKeyPolicy", "ListKeyPolicies", "ListGrants", "RevokeGrant"],
+  ...["GetKeyRotationStatus", "EnableKeyRotation", "DisableKeyRotation", "ListKeyRotations", "UpdateKeyDescription"],
+  ...["ListResourceTags", "TagResource", "UntagResource"],
+  ...["EnableKey", "DisableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"],
+].map((action) => `kms:${action}`);
+
 /** The account administers the key; the ledger's role alone uses it. */
+export const keyStatements = (account: string, role: string): object[] => [
+  {
+    Sid: "Administer",
+    Effect: "Allow",
+    Principal: { AWS: `arn:aws:iam::${account}:root` },
+    Action: ADMINISTER,
+    Resource: "*",
+  },
+  {
+    Sid: "Use",
+    Effect: "Allow",
+    Principal: { AWS: role },
+    Action: ["kms:Decrypt", "kms:GenerateDataKey"],
+    Resource: "*",
+  },
+];
+
 export const keyPolicy = (ledgerRoleArn: pulumi.Input<string>): pulumi.Output<string> =>
-  pulumi.all([getCallerIdentityOutput().accountId, ledgerRoleArn]).apply(([account, role]) =>
-    policyText([
-      {
-        Sid: "Administer",
-        Effect: "Allow",
-        Principal: { AWS: `arn:aws:iam::${account}:root` },
-        Action: ["kms:Create*", "kms:Describe*", "kms:Enable*", "kms:List*", "kms:Put*", "kms:Update*", "kms:Revoke*"]
-          .concat(["kms:Disable*", "kms:Get*", "kms:Delete*", "kms:TagResource", "kms:UntagResource"])
-          .concat(["kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion"]),
-        Resource: "*",
-      },
-      {
-        Sid: "Use",
-        Effect: "Allow",
-        Principal: { AWS: role },
-        Action: ["kms:Decrypt", "kms:GenerateDataKey"],
-        Resource: "*",
-      },
-    ]),
-  );
+  pulumi
+    .all([getCallerIdentityOutput().accountId, ledgerRoleArn])
+    .apply(([account, role]) => policyText(keyStatements(account, role)));

@@ -43,9 +43,17 @@ export class EksPeerPods extends PlatformComponent {
       const cluster = createCluster({ ...scope, region, network });
       const guests = createGuestsGroup({ ...scope, vpcId: network.vpcId, clusterGroupId: cluster.securityGroupId });
       const [adaptorAccount, controllerAccount] = ADAPTOR_SERVICE_ACCOUNTS;
-      const login = (part: string, account: string, statements: object[]) =>
+      const login = (part: string, account: string, statements: pulumi.Input<object[]>) =>
         accountRole({ name: `${name}-${part}`, tags, parent: this }, cluster, account, statements);
-      const adaptor = login("adaptor", adaptorAccount, adaptorStatements({ region, tag }));
+      const mayStart = pulumi
+        .all([args.image.id, network.guestsSubnetId, guests.id])
+        .apply(([imageId, subnetId, groupId]) =>
+          adaptorStatements(
+            { region, tag },
+            { imageId, instances: chartSettings(args).instances, subnetId, securityGroupIds: [groupId] },
+          ),
+        );
+      const adaptor = login("adaptor", adaptorAccount, mayStart);
       const controller = login("controller", controllerAccount, controllerStatements({ region, tag }));
       return { network, cluster, guests, adaptor, controller };
     });

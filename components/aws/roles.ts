@@ -56,7 +56,7 @@ export function accountRole(
   { name, tags, parent }: RoleScope,
   { oidcIssuer, oidcProviderArn }: Federation,
   account: string,
-  statements: readonly object[],
+  statements: pulumi.Input<readonly object[]>,
 ): ServiceRole {
   const assumeRolePolicy = pulumi.all([oidcIssuer, oidcProviderArn]).apply(([issuer, provider]) => {
     const from = issuer.replace(/^https:\/\//, "");
@@ -74,7 +74,7 @@ export function accountRole(
     ]);
   });
   const role = new iam.Role(name, { assumeRolePolicy, tags }, childOf(parent));
-  const policy = { role: role.name, policy: policyText(statements) };
+  const policy = { role: role.name, policy: pulumi.output(statements).apply((known) => policyText(known)) };
   return { role, policies: [new iam.RolePolicy(`${name}-policy`, policy, childOf(parent))] };
 }
 
