@@ -229,8 +229,9 @@ export class LedgerClient {
   }
 
   /**
-   * Calls `onEvent` for everything that happens in a pipeline until `signal` is aborted; a lost connection is opened
-   * again after the last event seen.
+   * Calls `onEvent` for everything that happens in a pipeline until `signal` is aborted; a lost connection, and one whose
+   * token is over, is opened again after the last event seen.
+   * @param read how to sign a token; a given one ends in LedgerRefusal CLOCK when it is over.
    * @param after position in the log; default: from now on.
    * @throws LedgerRefusal when the ledger does not let the caller read.
    */
@@ -250,7 +251,7 @@ export class LedgerClient {
         if (stream.statusCode !== 200) throw await streamRefusal(stream, path);
         for await (const { data, id } of readEvents(stream)) {
           last = id ?? last;
-          onEvent(parse(answers.ledgerEvent, JSON.parse(data), "event"));
+          if (data !== undefined) onEvent(parse(answers.ledgerEvent, JSON.parse(data), "event"));
         }
       } catch (error) {
         if (signal.aborted) return;

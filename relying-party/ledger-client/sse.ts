@@ -2,8 +2,10 @@
 import type { Readable } from "node:stream";
 
 export interface SseMessage {
+  /** Last id that was sent, with this message or before it. */
   readonly id: string | undefined;
-  readonly data: string;
+  /** undefined: the message only says where the stream is. */
+  readonly data: string | undefined;
 }
 
 /** Longest line, and longest data of one event, characters: an event is a few hundred. */
@@ -15,6 +17,7 @@ export async function* readEvents(stream: Readable): AsyncGenerator<SseMessage> 
   let id: string | undefined;
   let data: string[] = [];
   let held = 0;
+  let told: string | undefined;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     rest += decoder.decode(chunk, { stream: true });
     if (rest.length > MAX_LENGTH) throw new RangeError("event stream: a line is too long");
@@ -23,6 +26,8 @@ export async function* readEvents(stream: Readable): AsyncGenerator<SseMessage> 
     for (const line of lines) {
       if (line === "") {
         if (data.length > 0) yield { id, data: data.join("\n") };
+        else if (id !== told) yield { id, data: undefined };
+        told = id;
         data = [];
         held = 0;
       } else if (line.startsWith("data:")) {

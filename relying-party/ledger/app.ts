@@ -7,7 +7,7 @@ import type { Context } from "./context";
 import { LedgerError, STATUS } from "./errors";
 import { bearer, readToken } from "./input";
 import { Metrics } from "./metrics";
-import { requireReader } from "./state/authority";
+import { type Reader, requireReader } from "./state/authority";
 import { postClaim } from "./state/claims";
 import { postCommit } from "./state/commits";
 import { registerDescriptor } from "./state/descriptors";
@@ -51,8 +51,8 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
     return c.json({ ...registered, head: await head() });
   });
   app.get("/v1/pipelines/:uid", async (c) => {
-    const uid = await reader(ctx, c, c.req.param("uid"));
-    return c.json({ descriptors: await pipelineVersions(ctx, uid), head: await head() });
+    const { pipelineUid } = await reader(ctx, c, c.req.param("uid"));
+    return c.json({ descriptors: await pipelineVersions(ctx, pipelineUid), head: await head() });
   });
   app.post("/v1/pipelines/:uid/revoke", async (c) => {
     await postRevoke(ctx, c.req.param("uid"), await readToken(c.req.raw));
@@ -62,11 +62,17 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
     c.json({ ...(await openRun(ctx, await readToken(c.req.raw))), head: await head() }),
   );
   app.get("/v1/runs", async (c) => {
-    const uid = await reader(ctx, c, c.req.query("pipeline"));
-    return c.json({ runs: await runsOf(ctx, uid) });
+    const { pipelineUid } = await reader(ctx, c, c.req.query("pipeline"));
+    return c.json({ runs: await runsOf(ctx, pipelineUid) });
   });
-  app.get("/v1/runs/:run", async (c) => c.json(await runStatus(ctx, c.req.param("run"), await reader(ctx, c))));
-  app.get("/v1/runs/:run/log", async (c) => c.json(await exportRun(ctx, c.req.param("run"), await reader(ctx, c))));
+  app.get("/v1/runs/:run", async (c) => {
+    const { pipelineUid } = await reader(ctx, c);
+    return c.json(await runStatus(ctx, c.req.param("run"), pipelineUid));
+  });
+  app.get("/v1/runs/:run/log", async (c) => {
+    const { pipelineUid } = await reader(ctx, c);
+    return c.json(await exportRun(ctx, c.req.param("run"), pipelineUid));
+  });
   app.post("/v1/runs/:run/cancel", async (c) => {
     const cancelled = await cancelRun(ctx, c.req.param("run"), await readToken(c.req.raw));
     return c.json({ ...cancelled, head: await head() });
@@ -94,13 +100,13 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
   return app;
 }
 
-/** The pipeline that the caller may read; `asked` must be that one. */
-async function reader(ctx: Context, c: Http, asked?: string): Promise<string> {
-  const uid = await requireReader(ctx, bearer(c.req.raw));
-  if (asked !== undefined && asked !== uid) {
+/** Who may read which pipeline; `asked` must be that one. */
+async function reader(ctx: Context, c: Http, asked?: string): Promise<Reader> {
+  const found = await requireReader(ctx, bearer(c.req.raw));
+  if (asked !== undefined && asked !== found.pipelineUid) {
     throw new LedgerError("FORBIDDEN", "the read token was made for another pipeline");
   }
-  return uid;
+  return found;
 }
 
 async function heads(ctx: Context, text: string | undefined) {
@@ -116,8 +122,12 @@ async function heads(ctx: Context, text: string | undefined) {
   return { head: await ctx.signer.head(at), consistency: proof };
 }
 
-/** Server-sent events from now on, or after `Last-Event-ID` (the `seq` of the last one seen). */
-function events(ctx: Context, c: Http, uid: string): Response {
+/**
+ * Server-sent events from now on, or after `Last-Event-ID` (the `seq` of the last one seen), for as long as the token is
+ * taken: whoever listens on comes with a new one. The first thing sent is the id of where it begins, so that nothing is
+ * missed by who has seen no event yet.
+ */
+function events(ctx: Context, c: Http, { pipelineUid, until }: Reader): Response {
   const last = c.req.header("last-event-id") ?? c.req.query("after");
   return streamSSE(c, async (stream) => {
     const hangUp = new AbortController();
@@ -125,9 +135,10 @@ function events(ctx: Context, c: Http, uid: string): Response {
     const gone = AbortSignal.any([hangUp.signal, ctx.closing]);
     let seq = last !== undefined && /^-?\d{1,15}$/.test(last) ? Number(last) : (await ctx.db.read(logSize)) - 1;
     let quiet = 0;
-    while (!gone.aborted) {
+    await stream.write(`id: ${seq}\n\n`);
+    while (!gone.aborted && ctx.now() <= until) {
       const woken = ctx.feed.next(POLL_MS, gone);
-      const found = await eventsAfter(ctx, uid, seq);
+      const found = await eventsAfter(ctx, pipelineUid, seq);
       for (const event of found) {
         await stream.writeSSE({ id: String(event.seq), event: event.kind, data: JSON.stringify(event) });
         seq = event.seq;

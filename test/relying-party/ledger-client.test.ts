@@ -271,6 +271,31 @@ describe("a network that fails", () => {
     ]);
   });
 
+  it("ends the events before one was seen, as with a token that is over: what came in between is not missed", async () => {
+    let asked = 0;
+    const tokens: (string | null)[] = [];
+    between = async (req, honest) => {
+      if (!req.url.includes("/v1/events")) return honest(req);
+      tokens.push(req.headers.get("authorization"));
+      if (asked++ > 0) return honest(req);
+      const reader = ((await honest(req)).body as ReadableStream<Uint8Array>).getReader();
+      const { value } = await reader.read();
+      await reader.cancel();
+      return new Response(value as Uint8Array<ArrayBuffer>);
+    };
+    const seen: LedgerEvent[] = [];
+    const stop = new AbortController();
+    const read = () => world.readToken({ nonce: "A".repeat(42) + String(asked) });
+    const listening = client.events(world.pipelineUid, read, (e) => seen.push(e), stop.signal);
+    for (let i = 0; asked < 1 && i < 200; i++) await sleep(25);
+    const run = await opened();
+    for (let i = 0; seen.length < 1 && i < 200; i++) await sleep(25);
+    stop.abort();
+    await listening;
+    expect(seen.map((e) => [e.kind, e.run])).toEqual([["run", run]]);
+    expect(new Set(tokens).size).toBe(tokens.length);
+  });
+
   it("does not hide that the caller may not read", async () => {
     const stranger = await createWorld({ ledgerKey: ledger.ledgerKey, steps: { a: {} } });
     const read = () => stranger.readToken({ pipelineUid: world.pipelineUid });

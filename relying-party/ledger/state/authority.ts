@@ -63,11 +63,17 @@ export function requireFresh(ctx: Context, issuedAt: number, what: string, secon
   }
 }
 
+export interface Reader {
+  readonly pipelineUid: string;
+  /** Last second in which the token is taken, of the ledger's clock. */
+  readonly until: number;
+}
+
 /**
  * The pipeline that a bearer token may read.
  * @throws LedgerError TOKEN_MISSING, SIGNATURE, CLOCK or FORBIDDEN.
  */
-export async function requireReader(ctx: Context, token: string | undefined): Promise<string> {
+export async function requireReader(ctx: Context, token: string | undefined): Promise<Reader> {
   if (token === undefined) {
     throw new LedgerError("TOKEN_MISSING", "reads need a token: Authorization: Bearer <sealflow-read+jwt>");
   }
@@ -77,9 +83,10 @@ export async function requireReader(ctx: Context, token: string | undefined): Pr
   if (read.expiresAt - read.issuedAt > REQUEST_SECONDS) {
     throw new LedgerError("CLOCK", `read token: valid for more than ${REQUEST_SECONDS} seconds; sign a shorter one`);
   }
-  if (read.expiresAt < ctx.now() - SKEW_SECONDS) throw new LedgerError("CLOCK", "read token: expired; sign a new one");
+  const until = read.expiresAt + SKEW_SECONDS;
+  if (until < ctx.now()) throw new LedgerError("CLOCK", "read token: expired; sign a new one");
   await ctx.db.read((tx) => requireOperator(tx, read.pipelineUid, read.by));
-  return read.pipelineUid;
+  return { pipelineUid: read.pipelineUid, until };
 }
 
 /** When only some owners may use this ledger. @throws LedgerError FORBIDDEN. */

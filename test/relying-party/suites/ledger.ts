@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import type { ReadableStream as WebStream } from "node:stream/web";
 import { fromHex, hex, utf8 } from "../../../protocol/bytes";
 import { privateKey, publicKey, rawPublic, sha256hex } from "../../../protocol/crypto";
-import { jwsDigest, verifyJws } from "../../../protocol/jws";
+import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
 import { type NodeSource, nodeHash, subtreeRoot, verifyConsistency, verifyInclusion } from "../../../protocol/merkle";
 import { type DescriptorStep, guestSeconds, type Head, head, peekReceipt } from "../../../protocol/messages";
 import { createLedger, type Ledger } from "../../../relying-party/ledger";
@@ -843,7 +843,7 @@ export function ledgerSuite(engine: Engine): void {
       await call.run(w, "only", run);
       const seen: unknown[] = [];
       for await (const { data } of events) {
-        seen.push(JSON.parse(data));
+        if (data !== undefined) seen.push(JSON.parse(data));
         if (seen.length === 3) break;
       }
       expect(seen).toMatchObject([
@@ -851,6 +851,32 @@ export function ledgerSuite(engine: Engine): void {
         { kind: "attempt", run, step: "only", shard: 0, attempt: 1 },
         { kind: "commit", run, step: "only", state: "succeeded" },
       ]);
+    });
+
+    it("events end with the token that they were asked for with, and begin by saying where", async () => {
+      const w = await one();
+      const asked = async (token: string) => {
+        const headers = { authorization: `Bearer ${token}` };
+        const path = `https://ledger.test/v1/events?pipeline=${w.pipelineUid}`;
+        return (await ledger.handle(new Request(path, { headers }))).body as ReadableStream<Uint8Array>;
+      };
+      const token = await w.readToken();
+      const seen: unknown[] = [];
+      let ended = false;
+      const listening = (async () => {
+        for await (const message of readEvents(Readable.fromWeb((await asked(token)) as WebStream))) seen.push(message);
+        ended = true;
+      })();
+      // What clocks may differ by is added to its life.
+      clock += 899_000;
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      const { size } = peekJws("sealflow-head+jwt", (await call.get("/v1/key")).body.head, head);
+      expect(seen).toEqual([{ id: String(size - 1), data: undefined }]);
+      expect(ended).toBe(false);
+      clock += 2000;
+      await listening;
+      expect((await call.get(`/v1/events?pipeline=${w.pipelineUid}`, token)).code).toBe("CLOCK");
+      await (await asked(await w.readToken())).cancel();
     });
 
     it("health and metrics answer without a token and name no pipeline", async () => {
