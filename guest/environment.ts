@@ -1,5 +1,6 @@
 /** The runner's own environment: the host may have set it, so exactly what the agent policy admits is allowed. */
 import { HEX32 } from "../protocol/names";
+import { quoted } from "../protocol/quoted";
 import { RunnerError } from "./errors";
 
 const ALLOWED = /^(PATH|HOME|HOSTNAME|SEALFLOW_RESOURCE|SEALFLOW_RUN|JOB_COMPLETION_INDEX|KUBERNETES_[A-Z0-9_]+)$/;
@@ -22,7 +23,7 @@ export interface StepAddress {
 export function checkEnvironment(env: Readonly<NodeJS.ProcessEnv>, execArgv: readonly string[]): StepAddress {
   for (const [name, value] of Object.entries(env)) {
     if (ALLOWED.test(name) || (Object.hasOwn(FIXED, name) && FIXED[name] === value)) continue;
-    throw new RunnerError("ENVIRONMENT", `environment: ${JSON.stringify(name.slice(0, 60))} is not admitted`);
+    throw new RunnerError("ENVIRONMENT", `environment: ${quoted(name, 60)} is not admitted`);
   }
   if (execArgv.length > 0) throw new RunnerError("ENVIRONMENT", "the runner was started with options for Node");
   const resource = env.SEALFLOW_RESOURCE ?? "";

@@ -4,6 +4,7 @@
  * complete in their own ways are refused: what a name means must not depend on a machine's settings.
  */
 import { SealflowError } from "./errors";
+import { quoted } from "./quoted";
 
 /** Append only. IMAGE_REFERENCE: not a full reference; the message says what is missing and how to write it. */
 export type ImageReferenceCode = "IMAGE_REFERENCE";
@@ -90,5 +91,5 @@ function completed(text: string): string {
 }
 
 function refused(text: string, why: string): ImageReferenceError {
-  return new ImageReferenceError("IMAGE_REFERENCE", `image ${JSON.stringify(text.slice(0, 200))}: ${why}`);
+  return new ImageReferenceError("IMAGE_REFERENCE", `image ${quoted(text)}: ${why}`);
 }

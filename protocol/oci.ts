@@ -7,6 +7,7 @@ import { buffer } from "./bytes";
 import { sha256hex } from "./crypto";
 import { SealflowError } from "./errors";
 import { HEX32 } from "./names";
+import { quoted } from "./quoted";
 
 export const MEDIA = {
   index: "application/vnd.oci.image.index.v1+json",
@@ -187,7 +188,7 @@ function digestOf(value: unknown, at: Place): string {
   throw at.error(`${short(value)} is not sha256:<64 hex>`);
 }
 
-const short = (text: string): string => JSON.stringify(text.slice(0, 100));
+const short = (text: string): string => quoted(text, 100);
 
 /** Reads fields of foreign JSON; fields that nobody asks for are left alone, as the specification demands. */
 class Place {

@@ -15,6 +15,7 @@ import { type Cipheriv, createCipheriv, createDecipheriv, createHash, createHmac
 import { base64, buffer, concat, equalBytesHex, fromBase64, utf8 } from "./bytes";
 import { equalBytes, sha256hex } from "./crypto";
 import { SealflowError } from "./errors";
+import { quoted } from "./quoted";
 
 export const CIPHER = "AES_256_CTR_HMAC_SHA256";
 export const PUBLIC_OPTIONS = "org.opencontainers.image.enc.pubopts";
@@ -62,10 +63,7 @@ export const kidOf = (path: string): string => `kbs:///${path}`;
 export function pathOfKid(kid: string): string {
   const match = /^kbs:\/\/\/([^/]+\/[^/]+\/[^/]+)$/.exec(kid);
   if (!match?.[1])
-    throw new OcicryptError(
-      "LAYER_FORM",
-      `key id ${JSON.stringify(kid.slice(0, 100))} is not kbs:///<repository>/<type>/<tag>`,
-    );
+    throw new OcicryptError("LAYER_FORM", `key id ${quoted(kid, 100)} is not kbs:///<repository>/<type>/<tag>`);
   return match[1];
 }
 
@@ -216,7 +214,7 @@ function packetsOf(annotations: Annotations): Packet[] {
     const wrapType = text(value, "wrap_type", at);
     // The other type that guests know, A256CTR, does not authenticate the options.
     if (wrapType !== "A256GCM")
-      throw new OcicryptError("LAYER_FORM", `${at}: wrap_type ${JSON.stringify(wrapType.slice(0, 20))}, only A256GCM`);
+      throw new OcicryptError("LAYER_FORM", `${at}: wrap_type ${quoted(wrapType, 20)}, only A256GCM`);
     const wrapped = bytes(value, "wrapped_data", at);
     if (wrapped.length <= TAG_BYTES) throw new OcicryptError("LAYER_FORM", `${at}: wrapped_data is too short`);
     return { kid: text(value, "kid", at), wrapped, iv: bytes(value, "iv", at, WRAP_IV_BYTES) };
@@ -243,8 +241,7 @@ function publicOptions(annotations: Annotations): { hmac: Uint8Array; cipherOpti
   if (!found) throw new OcicryptError("LAYER_FORM", `annotation ${PUBLIC_OPTIONS} is missing: not an encrypted layer`);
   const value = parsed(found, "public options");
   const cipher = text(value, "cipher", "public options");
-  if (cipher !== CIPHER)
-    throw new OcicryptError("LAYER_FORM", `cipher ${JSON.stringify(cipher.slice(0, 40))}, only ${CIPHER} is known`);
+  if (cipher !== CIPHER) throw new OcicryptError("LAYER_FORM", `cipher ${quoted(cipher, 40)}, only ${CIPHER} is known`);
   return { hmac: bytes(value, "hmac", "public options", 32), cipherOptions: field(value, "cipheroptions") };
 }
 

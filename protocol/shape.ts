@@ -3,6 +3,7 @@
  * A shape that passes returns a fresh value, so nothing can change behind the check.
  */
 import { ProtocolError } from "./errors";
+import { quoted } from "./quoted";
 
 type Problems = string[];
 
@@ -79,8 +80,7 @@ export const record =
     if (entries.length > max) problems.push(`${at}: ${entries.length} entries, at most ${max}`);
     const out: Record<string, T> = Object.create(null);
     for (const [name, entry] of entries.slice(0, max)) {
-      if (!key.test(name) || name === "__proto__")
-        problems.push(`${at}: bad name ${JSON.stringify(name.slice(0, 60))}`);
+      if (!key.test(name) || name === "__proto__") problems.push(`${at}: bad name ${quoted(name, 60)}`);
       else out[name] = item(entry, `${at}.${name}`, problems);
     }
     return out;
@@ -108,7 +108,7 @@ export const object =
     if (!isPlain(value)) return refuse(problems, at, value, "an object");
     const out: Record<string, unknown> = {};
     for (const name of Object.keys(value)) {
-      if (!Object.hasOwn(fields, name)) problems.push(`${at}: unknown field ${JSON.stringify(name.slice(0, 60))}`);
+      if (!Object.hasOwn(fields, name)) problems.push(`${at}: unknown field ${quoted(name, 60)}`);
     }
     for (const [name, field] of Object.entries(fields)) {
       const shape = field instanceof Optional ? field.shape : field;

@@ -7,6 +7,7 @@
  * each layer into a folder of its own, where a link of a layer below is not there, so its path has two readings.
  */
 import * as path from "node:path";
+import { quoted } from "../../protocol/quoted";
 import { ImageError } from "./errors";
 import { SALT_FILE } from "./salt";
 
@@ -47,7 +48,7 @@ export class RunnerGuard {
    */
   layer(where: string): (header: EntryHeader) => void {
     const layer = this.#layers++;
-    return (header) => this.#check(header, layer, `${where}: entry ${JSON.stringify(header.name.slice(0, 200))}`);
+    return (header) => this.#check(header, layer, `${where}: entry ${quoted(header.name)}`);
   }
 
   #check(header: EntryHeader, layer: number, at: string): void {
@@ -109,7 +110,7 @@ export class RunnerGuard {
       if (this.#standing.has(folder))
         throw new ImageError(
           "IMAGE_LAYER",
-          `${at} lies behind the link ${JSON.stringify(folder)}, which guests replace by a folder or follow elsewhere. ` +
+          `${at} lies behind the link ${quoted(folder)}, which guests replace by a folder or follow elsewhere. ` +
             "Give it the path where it is to be",
         );
     }
@@ -158,8 +159,7 @@ function refuseLinkToRunner(text: string, folder: readonly string[], at: string)
   let named = false;
   for (const part of text.split("/")) {
     if (part === PRELOAD) throw preloads(at);
-    if (RESERVED.has(part) && (named || depth === 0))
-      throw reserved(at, `leads to ${JSON.stringify(text.slice(0, 200))}`);
+    if (RESERVED.has(part) && (named || depth === 0)) throw reserved(at, `leads to ${quoted(text)}`);
     if (part === "..") depth = Math.max(0, depth - 1);
     else if (part !== "" && part !== ".") named = true;
   }

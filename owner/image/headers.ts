@@ -1,4 +1,6 @@
 /** Reads the headers of a layer that flows by: checks every entry, and finds the place of one more. */
+
+import { quoted } from "../../protocol/quoted";
 import {
   BLOCK,
   EXTENSIONS,
@@ -130,7 +132,7 @@ export class LayerHeaders {
     const said = this.#said();
     const name = said.path ?? own.name;
     const linkname = said.linkpath ?? own.linkname;
-    const at = `entry ${JSON.stringify(name.slice(0, 200))}`;
+    const at = `entry ${quoted(name)}`;
     for (const path of [name, linkname]) {
       const bytes = Buffer.byteLength(path);
       if (bytes > MAX_PATH)

@@ -22,6 +22,7 @@ import {
   REF_NAME,
 } from "../../protocol/oci";
 import { kidOf, wrapLayer } from "../../protocol/ocicrypt";
+import { quoted } from "../../protocol/quoted";
 import { descriptorJson, exclusively, Layout, LayoutWriter, TAR_END, tarEntries } from "../oci";
 import { ImageError } from "./errors";
 import { isWhole, KEK_ANNOTATION, markedImage, type Origin, SOURCE_ANNOTATION, sourceMark } from "./known";
@@ -73,8 +74,7 @@ export interface SealedImage {
 /** @throws ImageError, SourceError, OciError; errors of the file system such as ENOSPC. */
 export async function sealImage(options: SealOptions): Promise<SealedImage> {
   const { name, root, signal, onProgress } = options;
-  if (!isName(name))
-    throw new ImageError("IMAGE_NAME", `image name ${JSON.stringify(name)}: use [a-z0-9-], at most 40`);
+  if (!isName(name)) throw new ImageError("IMAGE_NAME", `image name ${quoted(name)}: use [a-z0-9-], at most 40`);
   const image = await openSource(options.source);
   const reading = { onBytes: progressOf("reading", onProgress), ...(signal ? { signal } : {}) };
   const digests = await claimedDigests(image, reading);

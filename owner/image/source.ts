@@ -16,6 +16,7 @@ import {
   selectImage,
   selectPlatform,
 } from "../../protocol/oci";
+import { quoted } from "../../protocol/quoted";
 import { folderEntries, Layout, tar } from "../oci";
 import { ImageError } from "./errors";
 
@@ -75,7 +76,7 @@ function prefixOf(prefix: string): string {
   const parts = inside.split("/");
   const bad = !prefix.startsWith("/") || (inside !== "" && parts.some((p) => p === "" || p === "." || p === ".."));
   if (bad || prefix.includes("\0"))
-    throw new ImageError("IMAGE_PREFIX", `prefix ${JSON.stringify(prefix)}: not an absolute path such as "/app"`);
+    throw new ImageError("IMAGE_PREFIX", `prefix ${quoted(prefix)}: not an absolute path such as "/app"`);
   return inside;
 }
 
@@ -129,7 +130,7 @@ function refusal(mediaType: string): string {
   if (mediaType.includes("encrypted")) return "is encrypted already. Give the plain image";
   if (mediaType.includes("nondistributable") || mediaType.includes("foreign"))
     return "is not distributable: its content is elsewhere. Give an image with all layers";
-  return `media type ${JSON.stringify(mediaType.slice(0, 100))}, supported are OCI and Docker layers, tar or gzip`;
+  return `media type ${quoted(mediaType, 100)}, supported are OCI and Docker layers, tar or gzip`;
 }
 
 async function* gunzip(compressed: AsyncIterable<Uint8Array>, label: string): AsyncGenerator<Uint8Array> {

@@ -9,6 +9,7 @@ import type { Dirent, Stats } from "node:fs";
 import { lstat, readdir, readFile, readlink, realpath, stat } from "node:fs/promises";
 import * as path from "node:path";
 import ignore, { type Ignore } from "ignore";
+import { pathText, quoted } from "../../protocol/quoted";
 import { MAX_PATH } from "../../protocol/tar";
 import { SourceError } from "./errors";
 import { readRegular } from "./read";
@@ -41,10 +42,12 @@ async function mustBeFolder(folder: string): Promise<void> {
   try {
     found = await stat(folder);
   } catch (cause) {
-    throw new SourceError("SOURCE_MISSING", `${folder}: no such folder. Correct the path of the image`, { cause });
+    throw new SourceError("SOURCE_MISSING", `${pathText(folder)}: no such folder. Correct the path of the image`, {
+      cause,
+    });
   }
   if (!found.isDirectory())
-    throw new SourceError("SOURCE_MISSING", `${folder}: is no folder. Name the folder around it`);
+    throw new SourceError("SOURCE_MISSING", `${pathText(folder)}: is no folder. Name the folder around it`);
 }
 
 async function ignored(folder: string): Promise<Ignore> {
@@ -74,7 +77,7 @@ class Scan {
     try {
       found = await readdir(path.join(this.root, at), { withFileTypes: true, encoding: "buffer" });
     } catch (error) {
-      this.#problems.push(`${at || "."}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+      this.#problems.push(`${pathText(at || ".")}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
       return;
     }
     found.sort((a, b) => Buffer.compare(a.name, b.name));
@@ -89,14 +92,16 @@ class Scan {
     const list = this.#problems.slice(0, SHOWN).map((problem) => `\n  ${problem}`);
     throw new SourceError(
       "SOURCE_ENTRY",
-      `${this.root}: cannot become an image. Remove these, or list them in ${IGNORE_FILE}:${list.join("")}${more}`,
+      `${pathText(this.root)}: cannot become an image. Remove these, or list them in ${IGNORE_FILE}:${list.join("")}${more}`,
     );
   }
 
   async #entry(folder: string, raw: Buffer): Promise<void> {
     const name = textOf(raw);
     if (name === undefined) {
-      this.#problems.push(`${folder || "."}: holds a name that is not UTF-8 (${raw.toString("latin1").slice(0, 60)})`);
+      this.#problems.push(
+        `${pathText(folder || ".")}: holds a name that is not UTF-8 (${quoted(raw.toString("latin1"), 60)})`,
+      );
       return;
     }
     if (LEFT_OUT.has(name)) return;
@@ -106,9 +111,9 @@ class Scan {
     if (this.rules.ignores(found.isDirectory() ? `${at}/` : at)) return;
     const inside = this.prefix === "" ? at : `${this.prefix}/${at}`;
     if (Buffer.byteLength(inside) > MAX_PATH) {
-      this.#problems.push(`${at.slice(0, 80)}…: its path in the image is longer than ${MAX_PATH} bytes`);
+      this.#problems.push(`${pathText(at, 80)}: its path in the image is longer than ${MAX_PATH} bytes`);
     } else if (name.startsWith(WHITEOUT)) {
-      this.#problems.push(`${at}: names that begin with ${WHITEOUT} delete files in images`);
+      this.#problems.push(`${pathText(at)}: names that begin with ${WHITEOUT} delete files in images`);
     } else if (found.isDirectory()) {
       this.entries.push({ type: "directory", name: inside });
       await this.folder(at);
@@ -117,7 +122,7 @@ class Scan {
       const { size, mode } = found;
       const content = () => readRegular(file, size);
       this.entries.push({ type: "file", name: inside, executable: (mode & 0o111) !== 0, size, content });
-    } else this.#problems.push(`${at}: is ${kindOf(found)}, only files, folders and links can be sealed`);
+    } else this.#problems.push(`${pathText(at)}: is ${kindOf(found)}, only files, folders and links can be sealed`);
   }
 
   /** Links stay links when they stay inside: by their text, and by where they lead on this machine. */
@@ -125,7 +130,7 @@ class Scan {
     const raw = await readlink(file, { encoding: "buffer" });
     const target = textOf(raw);
     if (target === undefined) {
-      this.#problems.push(`${at}: its target is not UTF-8`);
+      this.#problems.push(`${pathText(at)}: its target is not UTF-8`);
       return;
     }
     const byText = path.posix.normalize(path.posix.join(path.posix.dirname(at), target));
@@ -133,7 +138,7 @@ class Scan {
       path.posix.isAbsolute(target) ||
       isAbove(byText) ||
       isAbove(path.relative(this.real, await leadsTo(file, this.real)));
-    if (outside) this.#problems.push(`${at}: is a link to ${JSON.stringify(target.slice(0, 200))}, outside the folder`);
+    if (outside) this.#problems.push(`${pathText(at)}: is a link to ${quoted(target)}, outside the folder`);
     else this.entries.push({ type: "symlink", name: inside, target });
   }
 }

@@ -1,6 +1,7 @@
 /** Regular files as streams: links are not followed at the end of the path, and sizes are checked while reading. */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { pathText } from "../../protocol/quoted";
 import { SourceError } from "./errors";
 
 export const CHUNK = 1024 * 1024;
@@ -17,7 +18,7 @@ export async function* readRegular(file: string, size?: number, reuse = false): 
   let next: Promise<Uint8Array> | undefined;
   try {
     const found = await handle.stat();
-    if (!found.isFile()) throw new SourceError("SOURCE_CHANGED", `${file}: is no regular file any more`);
+    if (!found.isFile()) throw new SourceError("SOURCE_CHANGED", `${pathText(file)}: is no regular file any more`);
     const expected = size ?? found.size;
     let done = 0;
     // One byte more than expected shows a file that grew.
@@ -43,7 +44,7 @@ export async function* readRegular(file: string, size?: number, reuse = false): 
     if (done !== expected)
       throw new SourceError(
         "SOURCE_CHANGED",
-        `${file}: changed its size while it was read, expected ${expected} bytes`,
+        `${pathText(file)}: changed its size while it was read, expected ${expected} bytes`,
       );
   } finally {
     await next?.catch(() => undefined);

@@ -128,6 +128,17 @@ describe("hostile content", () => {
     await refused("not UTF-8");
   });
 
+  test("names that would steer a terminal, turn the text or begin a line of their own are refused in quotes", async () => {
+    for (const name of ["\u001b[2Jclean", "a\n  nothing is wrong", "gpj.\u202eexe", "left\u200emark"]) {
+      execFileSync("mkfifo", [path.join(folder, name)]);
+    }
+    const error = await folderEntries(folder, "app", false).catch((thrown: Error) => thrown);
+    const lines = (error as Error).message.split("\n").slice(1);
+    expect(
+      lines.map((line) => line.trim().replace(": is a named pipe, only files, folders and links can be sealed", "")),
+    ).toEqual(['"\\u001b[2Jclean"', '"a\\n  nothing is wrong"', '"gpj.\\u202eexe"', '"left\\u200emark"']);
+  });
+
   test("a path that is too long for Linux inside the image is refused; a long one that fits is kept", async () => {
     const parts = Array.from({ length: 14 }, () => "n".repeat(250));
     mkdirSync(path.join(folder, ...parts), { recursive: true });
