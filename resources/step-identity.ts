@@ -62,30 +62,12 @@ export class StepIdentity extends pulumi.CustomResource {
   declare readonly programId: pulumi.Output<string>;
   /** Initdata digest that attestation reports, hex. */
   declare readonly identity: pulumi.Output<string>;
-  /** Digest of the step's signed bundle. */
-  declare readonly bundle: pulumi.Output<string>;
-  /** Ed25519, verifies its claims, commits and receipts. */
-  declare readonly publicKey: pulumi.Output<string>;
-  /** X25519, its parameters are encrypted to it. */
-  declare readonly parameterKey: pulumi.Output<string>;
-  /** The step's public entry of the version's descriptor: put together here, since it repeats inputs. */
-  readonly entry: pulumi.Output<Record<string, unknown>>;
+  /** The step's public entry of the version's descriptor. */
+  declare readonly entry: pulumi.Output<Record<string, unknown>>;
 
   constructor(name: string, args: StepIdentityArgs, opts?: pulumi.CustomResourceOptions) {
     const hidden = { command: pulumi.secret(args.command), ...(args.env ? { env: pulumi.secret(args.env) } : {}) };
-    const outputs = { programId: undefined, identity: undefined, bundle: undefined };
-    const more = { publicKey: undefined, parameterKey: undefined };
-    super("sealflow:index:StepIdentity", name, { ...outputs, ...more, ...args, ...hidden }, opts);
-    const { inputs, outputs: files, limits, when, exitClass = "visible", trustProgram, acceptRollback } = args;
-    const waivers = { ...(trustProgram ? { trustProgram } : {}), ...(acceptRollback ? { acceptRollback } : {}) };
-    const { programId, identity, bundle, publicKey, parameterKey } = this;
-    const derived = { programId, identity, bundle, publicKey, parameterKey };
-    const given = { inputs, outputs: files, limits, exitClass, ...(when ? { when } : {}), ...waivers };
-    // Inputs from other stacks are known only when those are. The SDK makes an output of every value that it looks into,
-    // so it is shown no others.
-    const imports = Object.values(inputs).some((input) => "imported" in input);
-    this.entry = imports
-      ? pulumi.all([derived, given]).apply(([facts, rest]): Record<string, unknown> => ({ ...facts, ...rest }))
-      : pulumi.all(derived).apply((facts): Record<string, unknown> => ({ ...facts, ...given }));
+    const outputs = { programId: undefined, identity: undefined, entry: undefined };
+    super("sealflow:index:StepIdentity", name, { ...outputs, ...args, ...hidden }, opts);
   }
 }

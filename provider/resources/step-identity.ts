@@ -4,7 +4,7 @@ import { grantId, grantValue, guestBuild, guestPaths, PolicyError, stepGuest } f
 import { jcs } from "../../protocol/canonical";
 import { sha256hex } from "../../protocol/crypto";
 import { namespaceOf } from "../../protocol/keys";
-import { limits, type Program } from "../../protocol/messages";
+import { type DescriptorStep, limits, type Program } from "../../protocol/messages";
 import { condition, envMap, inputs, name, outputs, reason } from "../../protocol/messages/common";
 import { bundlePath, imageKeyPath } from "../../protocol/names";
 import { TEES, type Tee } from "../../protocol/rcar";
@@ -52,9 +52,7 @@ interface Inputs extends AtRelyingParty {
 interface Outputs {
   programId: string;
   identity: string;
-  bundle: string;
-  publicKey: string;
-  parameterKey: string;
+  entry: DescriptorStep;
 }
 
 const SHAPES = {
@@ -108,9 +106,13 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
   outputs: {
     programId: { type: "string", about: "Keyed digest of everything the step may do, 64 hex digits." },
     identity: { type: "string", about: "Initdata digest that attestation reports, hex." },
-    bundle: { type: "string", about: "Digest of the step's signed bundle." },
-    publicKey: { type: "string", about: "Ed25519 key that the step's claims, commits and receipts verify with." },
-    parameterKey: { type: "string", about: "X25519 key that its parameters are encrypted to." },
+    // It repeats inputs. Put together in the program it would be an output of the SDK's for each of its fields, which is
+    // most of what a program with hundreds of steps takes.
+    entry: {
+      type: "object",
+      about:
+        "The step in the version's descriptor: programId, identity, digest of the bundle, public keys, inputs, limits.",
+    },
   },
 
   async check(context, news, olds, pending) {
@@ -131,8 +133,8 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
       await kbs.putGrant(derived.grant.id, derived.grant.value);
     });
     keepLive(derived.resource);
-    const { programId, identity, bundleDigest: bundle, publicKey, parameterKey } = derived;
-    return { id: derived.resource, outputs: { programId, identity, bundle, publicKey, parameterKey } };
+    const { programId, identity } = derived;
+    return { id: derived.resource, outputs: { programId, identity, entry: entryOf(inputs, derived) } };
   },
 
   /** Grants can be read back; resources cannot. A missing or emptied grant counts as a missing identity. */
@@ -163,6 +165,17 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     });
   },
 };
+
+function entryOf(step: Inputs, derived: DerivedStep): DescriptorStep {
+  const { programId, identity, bundleDigest: bundle, publicKey, parameterKey } = derived;
+  const { inputs, outputs, limits, when, exitClass = "visible", trustProgram, acceptRollback } = step;
+  const given = {
+    ...(when ? { when } : {}),
+    ...(trustProgram ? { trustProgram } : {}),
+    ...(acceptRollback ? { acceptRollback } : {}),
+  };
+  return { programId, identity, bundle, publicKey, parameterKey, inputs, outputs, limits, exitClass, ...given };
+}
 
 /**
  * What would be found out in the middle of an update: guest settings that do not fit, and initdata that its carrier would

@@ -49,7 +49,7 @@ function outputsOf(type: string, name: string, inputs: Record<string, unknown>) 
     return { ...inputs, fingerprint: "f", generation: 1, pipelineUid: "uid", root: "r" };
   if (type.endsWith("SealedImage"))
     return { digest: `${name}-d`, kekId: `${name}-k`, reference: `${name}-ref`, env: {} };
-  if (type.endsWith("StepIdentity")) return { programId: `${name}-p`, identity: `${name}-i` };
+  if (type.endsWith("StepIdentity")) return { identity: `${name}-i`, entry: { of: name } };
   if (type.endsWith("SealedDataset")) return { entry: { dataset: name }, size: 1 };
   return { digest: `${name}-digest`, connectionFile: "file", directory: "d" };
 }
@@ -111,11 +111,15 @@ describe("ConfidentialPipeline", () => {
       digest: "filter-first-image-d",
       reference: "filter-first-image-ref",
     });
-    expect(named("filter-first")?.inputs.datasets).toEqual({ mails: "mails" });
+    expect(named("filter-first")?.inputs).toMatchObject({
+      datasets: { mails: "mails" },
+      inputs: { mails: { dataset: "mails", format: "jsonl" } },
+    });
+    expect(named("filter-second")?.inputs).toMatchObject({ trustProgram: "tries things" });
     expect(named("filter-version")?.inputs).toMatchObject({
       steps: {
-        first: { programId: "filter-first-p", inputs: { mails: { dataset: "mails", format: "jsonl" } } },
-        second: { identity: "filter-second-i", trustProgram: "tries things", exitClass: "visible" },
+        first: { of: "filter-first" },
+        second: { of: "filter-second" },
       },
       datasets: { mails: { dataset: "filter-mails-data" } },
       releases: { model: { from: "second.model", recipients: ["owner", "partner"] } },

@@ -76,7 +76,12 @@ describe("identities and versions under the real engine", () => {
     );
     const file = JSON.parse(project.read(".sealflow/pipelines/dev/p.json"));
     const registered = await verifyDescriptor(file.descriptor, file.ownerPublicKey);
-    expect(registered.steps.first?.identity).toBe(first?.outputs?.identity);
+    expect(registered.steps.first).toEqual(first?.outputs?.entry);
+    expect(registered.steps.first).toMatchObject({
+      programId: first?.outputs?.programId,
+      identity: first?.outputs?.identity,
+      exitClass: "visible",
+    });
 
     const text = JSON.stringify(state);
     for (const marker of ["MARKER-COMMAND", "MARKER-ENV", "MARKER-SECRET"]) expect(text).not.toContain(marker);
