@@ -46,9 +46,10 @@ async function read(size: number, source: Source, sink: Sink) {
 }
 
 async function main([what = "", from = "", to]: string[]): Promise<void> {
-  const target = to === undefined ? undefined : await open(to, "w");
+  // What is read goes to a file in the runner; without one, nowhere by the same way. What is written goes to the network,
+  // which gives memory back at once.
+  const target = what === "write" ? undefined : await open(to ?? "/dev/null", "w");
   const writing = target && new WriteBehind(target);
-  // Without a file, memory is given back as the network does it.
   const sink: Sink = (bytes) => (writing ? writing.write(bytes) : release(bytes));
   // The thread and the compiled code are there in a runner that works on its second object.
   const warm = repeated(32 * BLOCK);
