@@ -20,7 +20,7 @@ import { type Assignment, LOG } from "./answer";
 import type { OpenedBundle } from "./bundle";
 import { tokenOf } from "./claim";
 import { RunnerError, refuseWith } from "./errors";
-import type { ReceiptInput } from "./inputs";
+import type { ReceiptInput } from "./input-object";
 import type { Network } from "./net/https";
 import type { WrittenObject } from "./outputs";
 

@@ -8,7 +8,7 @@ import { releaseContext } from "../protocol/messages";
 import type { Assignment } from "./answer";
 import type { OpenedBundle } from "./bundle";
 import { RunnerError, refuseWith } from "./errors";
-import type { InputObject, Source } from "./inputs";
+import type { InputObject, Source } from "./input-object";
 
 /** @throws RunnerError IMPORT, INPUT_KEY or ANSWER. */
 export async function planImport(

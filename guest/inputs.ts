@@ -3,9 +3,7 @@ import { chmod, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { datasetAssociatedData, edgeAssociatedData } from "../protocol/associated";
 import { fromBase64url } from "../protocol/bytes";
-import type { Format } from "../protocol/formats";
 import { datasetKey, keyCommit, objectKey } from "../protocol/keys";
-import type { Predicate } from "../protocol/messages";
 import { parseEdgeName } from "../protocol/names";
 import { StreamError, StreamOpener } from "../protocol/stream";
 import type { Assignment } from "./answer";
@@ -15,24 +13,9 @@ import { RunnerError } from "./errors";
 import { WriteBehind } from "./file-streams";
 import { checkerFor, FormatError } from "./formats";
 import { planImport } from "./imports";
+import type { InputObject, Source } from "./input-object";
 import type { Network } from "./net/https";
 import { verifyProducer } from "./producer";
-
-export type ReceiptInput = Predicate["inputs"][number];
-export type Source = OpenedBundle["bundle"]["program"]["inputs"][string];
-
-/** One object to read, with the key that opens it and where its plaintext goes. */
-export interface InputObject {
-  readonly receipt: ReceiptInput;
-  readonly url: string;
-  readonly size: number;
-  readonly key: Uint8Array;
-  readonly associatedData: Uint8Array;
-  readonly format: Format;
-  readonly allowUnsafe: boolean;
-  /** Below the folder of inputs: `<name>` or `<name>/<shard>`. */
-  readonly path: readonly string[];
-}
 
 /** Checks every proof of every input; reads no object. @throws RunnerError INPUT_RECEIPT, INPUT_KEY, IMPORT, LOG_PROOF. */
 export async function planInputs(opened: OpenedBundle, work: Assignment): Promise<InputObject[]> {

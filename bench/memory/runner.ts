@@ -4,7 +4,8 @@
  */
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { type InputObject, readInput } from "../../guest/inputs";
+import type { InputObject } from "../../guest/input-object";
+import { readInput } from "../../guest/inputs";
 import { keepYoungSpaceSmall } from "../../guest/memory";
 import { Network } from "../../guest/net/https";
 import { runStep } from "../../guest/run";

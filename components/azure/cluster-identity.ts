@@ -2,7 +2,7 @@
 import * as managedidentity from "@pulumi/azure-native/managedidentity";
 import type * as pulumi from "@pulumi/pulumi";
 import { childOf } from "../options";
-import type { ClusterScope } from "./cluster";
+import type { ClusterScope } from "./cluster-scope";
 import { assignRole, ROLES } from "./roles";
 
 export interface ClusterIdentity {

@@ -3,9 +3,9 @@ import * as containerservice from "@pulumi/azure-native/containerservice";
 import * as pulumi from "@pulumi/pulumi";
 import { childOf } from "../options";
 import { WORKER_LABELS } from "../platform/peer-pods";
-import type { AksPeerPodsArgs } from "./args";
 import { NETWORK, WORKERS } from "./check";
 import { createClusterIdentity } from "./cluster-identity";
+import type { ClusterScope } from "./cluster-scope";
 import { linuxPool } from "./pool";
 
 export interface AksCluster {
@@ -16,15 +16,6 @@ export interface AksCluster {
   readonly kubeconfig: pulumi.Output<string>;
   /** Cluster and workers. */
   readonly resources: pulumi.Resource[];
-}
-
-export interface ClusterScope {
-  readonly name: string;
-  readonly args: AksPeerPodsArgs;
-  readonly resourceGroupName: pulumi.Output<string>;
-  readonly nodesSubnetId: pulumi.Output<string>;
-  readonly tags: Record<string, string>;
-  readonly parent: pulumi.ComponentResource;
 }
 
 export function createCluster(scope: ClusterScope): AksCluster {

@@ -5,7 +5,7 @@ import { ADAPTOR_NAMESPACE, type PeerPodsChart } from "../../policy/peer-pods";
 import { certManagerChart, type HelmChart, installDigest, kataChart } from "../../policy/runtime";
 import { childOf } from "../options";
 import { ClusterPart } from "./args";
-import type { Installed, InstallScope } from "./coco-runtime";
+import type { Installed, InstallScope } from "./installer";
 
 /** Installing restarts containerd on each node; Helm's own five minutes end in the middle of that. */
 const TIMEOUT_SECONDS = 1200;

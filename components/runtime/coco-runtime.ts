@@ -1,4 +1,3 @@
-import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { RuntimeReadiness } from "../../resources/runtime-readiness";
 import { type ClusterPlatform, RuntimeKind } from "../platform/cluster";
@@ -7,15 +6,8 @@ import { withoutTraces } from "../traces";
 import { type CocoRuntimeArgs, RuntimeInstall } from "./args";
 import { installKata, installPeerPods } from "./charts";
 import { checkRuntime } from "./check";
+import type { Installed, InstallScope } from "./installer";
 import { installOperator } from "./operator";
-
-/** What an installer gets, and what it gives: resources that a pod of the runtime class needs. */
-export interface InstallScope {
-  readonly name: string;
-  readonly args: CocoRuntimeArgs;
-  readonly parent: pulumi.Resource;
-  readonly provider: k8s.Provider | undefined;
-}
 
 /** Clusters that have one; a second kata-deploy would fight with the first over containerd's configuration. */
 const installed = new WeakMap<ClusterPlatform, string>();
@@ -53,12 +45,6 @@ export class CocoRuntime extends pulumi.ComponentResource {
     this.ready = readiness.id;
     this.registerOutputs({ runtimeClass: this.runtimeClass, ready: this.ready });
   }
-}
-
-export interface Installed {
-  readonly resources: pulumi.Resource[];
-  /** Changes with the configuration. */
-  readonly config?: pulumi.Input<string>;
 }
 
 function install(scope: InstallScope): Installed {

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { installDigest, type KubernetesObject, operatorObjects } from "../../policy/runtime";
 import { childOf } from "../options";
-import type { Installed, InstallScope } from "./coco-runtime";
+import type { Installed, InstallScope } from "./installer";
 
 /** Definitions first, then the operator, then what it acts on: deleted in reverse, so that the operator still undoes it. */
 export function installOperator({ name, args, parent, provider }: InstallScope): Installed {

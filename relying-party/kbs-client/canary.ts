@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { GRANT_CLAIM, grantId, grantValue, identityOf, type PolicyMode, renderInitdata } from "../../policy";
 import type { HttpsClient } from "../http/client";
-import type { KbsAdmin } from "./admin";
 import { KbsError } from "./errors";
 import { type SampleSession, sampleHandshake } from "./handshake";
 
@@ -13,11 +12,23 @@ export interface CanaryReport {
   readonly checks: readonly string[];
 }
 
+/** What it does as the administrator: `KbsAdmin`. */
+export interface CanaryAdmin {
+  putResource(path: string, bytes: Uint8Array): Promise<void>;
+  deleteResource(path: string): Promise<boolean>;
+  putGrant(id: string, value: unknown): Promise<void>;
+  revokeGrant(id: string): Promise<void>;
+}
+
 /** The canary's own namespace; its grants are revoked again. */
 const NAMESPACE = "sealflow/canary";
 
 /** @throws KbsError POLICIES. */
-export async function runCanary(admin: KbsAdmin, http: HttpsClient, mode: PolicyMode | "any"): Promise<CanaryReport> {
+export async function runCanary(
+  admin: CanaryAdmin,
+  http: HttpsClient,
+  mode: PolicyMode | "any",
+): Promise<CanaryReport> {
   const tag = randomBytes(16).toString("hex");
   const granted = `${NAMESPACE}/${tag}`;
   const secret = randomBytes(16);
