@@ -1,19 +1,23 @@
 /** From a preview to what it changes for whom. */
 import { waived } from "../../model/waivers";
-import { type FieldChange, fieldChanges } from "./fields";
+import { type FieldChange, fieldChanges, placesOf, SECRET, UNKNOWN } from "./fields";
 import { isValues, type Preview, type PreviewStep, type Values } from "./preview";
 
 /** In the order in which a reviewer should read them. */
 export const AREAS = {
+  hidden: "What this review cannot show",
   waivers: "Protections turned off or on",
   keys: "The owner's keys",
   broker: "What the key broker trusts",
   identities: "Who gets keys: identities of steps",
   access: "Who may read releases and start runs",
+  code: "Code that the deployment runs beside the root secret",
   images: "Images",
   data: "Datasets",
   platform: "Where steps run",
   other: "Other resources of Sealflow",
+  parties: "Parts of the key broker's and the ledger's deployment",
+  others: "Resources of other packages",
 } as const;
 export type Area = keyof typeof AREAS;
 
@@ -29,17 +33,15 @@ export interface TrustChange {
 
 export interface TrustDiff {
   readonly changes: readonly TrustChange[];
-  /** Changed resources of other packages, by operation. */
-  readonly others: Readonly<Record<string, number>>;
   readonly unchanged: number;
+  /** Unchanged by the engine's word and not in the preview: their inputs were not compared. */
+  readonly unseen: number;
   readonly errors: readonly string[];
 }
 
 interface Kind {
   readonly area: Area;
   readonly means: Readonly<Record<PreviewStep["op"], string>>;
-  /** Inputs that repeat others, or tell nothing. */
-  readonly leaveOut?: readonly string[];
 }
 
 /** The root is a secret; digests of plain content would confirm guesses about it to whoever reads the comment. */
@@ -66,7 +68,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
       delete: "a guest gets no keys any more",
     },
   },
-  PipelineVersion: { area: "access", means: every("the pipeline's version"), leaveOut: ["steps", "datasets"] },
+  PipelineVersion: { area: "access", means: every("the pipeline's version") },
   SealedImage: {
     area: "images",
     means: {
@@ -88,41 +90,114 @@ const KINDS: Readonly<Record<string, Kind>> = {
 
 const SEALFLOW = /^sealflow:\w+:(\w+)$/;
 const PLATFORM = /Platform$|PeerPods$|NodePool$|NodeGroup$|^BareMetal$|Cluster$/;
+/** Resources that are programs: plugins of other places, commands, dynamic providers. */
+const CODE = /^pulumi:providers:|^command:|^pulumi-(nodejs|python):dynamic|^terraform:|^external:/;
+/** Parents whose children are the key broker and the ledger themselves. */
+const PARTY = /\$?sealflow:\w+:(Trustee|RunLedger|RelyingParty|CloudNativePg|EncryptedStorage)\$/;
 
-export function trustDiff({ steps, unchanged, errors }: Preview): TrustDiff {
+export function trustDiff({ steps, unchanged, unseen, errors }: Preview): TrustDiff {
+  const twice = new Set(steps.map(kindAndName).filter((key, i, all) => all.indexOf(key) !== i));
+  const replaced = replacedSteps(steps);
   const changes: TrustChange[] = [];
-  const others: Record<string, number> = {};
-  for (const step of steps) {
+  for (const found of steps) {
+    // Two of one name are told apart by where they stand.
+    const step = twice.has(kindAndName(found)) ? { ...found, name: `${found.name} (${found.urn})` } : found;
     const kind = SEALFLOW.exec(step.type)?.[1];
-    if (kind === undefined) others[step.op] = (others[step.op] ?? 0) + 1;
-    else changes.push(...waiverChanges(step), ...changeOf(step, kind));
+    changes.push(...optionChanges(step));
+    if (kind === undefined) changes.push(...otherChange(step));
+    else changes.push(...hiddenChanges(step, kind), ...waiverChanges(step), ...changeOf(step, kind, replaced));
   }
   const order = Object.keys(AREAS);
   changes.sort((a, b) => order.indexOf(a.area) - order.indexOf(b.area) || (a.subject < b.subject ? -1 : 1));
-  return { changes, others, unchanged, errors };
+  return { changes, unchanged, unseen, errors };
 }
 
-function changeOf(step: PreviewStep, kind: string): TrustChange[] {
-  const {
-    area,
-    means,
-    leaveOut = [],
-  } = KINDS[kind] ?? {
+const kindAndName = ({ type, name, op }: PreviewStep): string => `${op} ${type} ${name}`;
+
+/** Steps of pipelines whose identity is told: what the version then takes from it is not known before the deployment. */
+function replacedSteps(steps: readonly PreviewStep[]): ReadonlySet<string> {
+  const made = steps.filter(({ type, op }) => SEALFLOW.exec(type)?.[1] === "StepIdentity" && op !== "delete");
+  return new Set(made.map(({ after }) => String(after.step)));
+}
+
+function changeOf(step: PreviewStep, kind: string, replaced: ReadonlySet<string>): TrustChange[] {
+  const { area, means } = KINDS[kind] ?? {
     area: PLATFORM.test(kind) ? ("platform" as const) : ("other" as const),
     means: every(kind),
   };
-  const { op, name: subject, before, after, reasons } = step;
-  const fields = op === "delete" ? [] : fieldChanges(before, after, [...UNTOLD, ...leaveOut], reasons);
-  // An update of nothing that is listed here concerns nobody who trusts the pipeline.
-  if (op === "update" && fields.length === 0) return [];
-  return [{ area, op, subject, means: means[op], fields: op === "create" ? worthTelling(fields) : fields }];
+  const { op, quiet, name: subject, before, after, reasons } = step;
+  const all = op === "delete" ? [] : fieldChanges(before, after, UNTOLD, reasons);
+  const fields = kind === "PipelineVersion" ? all.filter((field) => !followsIdentity(field, after, replaced)) : all;
+  if (quiet && fields.length === 0) return [];
+  return [{ area, op, subject, means: quiet ? QUIET : means[op], fields }];
 }
 
-/** Of a new resource only what says who may do what; the rest is in the program. */
-const TOLD_OF_NEW =
-  /^(inputs|outputs|releases|recipients|runKeys|image\.digest|tee|trustProgram|source|values?|policy)\b/;
-const worthTelling = (fields: readonly FieldChange[]): FieldChange[] =>
-  fields.filter(({ path }) => TOLD_OF_NEW.test(path));
+const QUIET = "nothing is done now, and whatever is next done to it takes these values";
+
+/** The entry of a step that gets another identity in the same deployment, as that comes out. */
+function followsIdentity({ path }: FieldChange, after: Values, replaced: ReadonlySet<string>): boolean {
+  const step = /^steps\.([^.]+)$/.exec(path)?.[1];
+  const { steps } = after;
+  return step !== undefined && replaced.has(step) && isValues(steps) && steps[step] === UNKNOWN;
+}
+
+/** Another provider for a resource is other code, and what is no longer protected goes with the next change. */
+function optionChanges({ name, op, options }: PreviewStep): TrustChange[] {
+  if (op === "create" || op === "delete") return [];
+  const changes: TrustChange[] = [];
+  for (const field of fieldChanges(options.before, options.after)) {
+    // The id behind the provider's name changes with every new one, which is told by itself.
+    if (field.path === "provider" && urnOf(field.before) === urnOf(field.after)) continue;
+    const area = field.path === "provider" ? "code" : "waivers";
+    const means = `the option ${field.path} changes`;
+    changes.push({ area, op, subject: `${name}: ${field.path}`, means, fields: [field] });
+  }
+  return changes;
+}
+
+const urnOf = (reference = ""): string => reference.slice(0, reference.lastIndexOf("::"));
+
+function otherChange(step: PreviewStep): TrustChange[] {
+  const { type, urn, op, quiet, name, before, after, reasons } = step;
+  if (type === "pulumi:pulumi:Stack") return [];
+  const fields = op === "delete" ? [] : fieldChanges(before, after, [], reasons);
+  if (quiet && fields.length === 0) return [];
+  const area = CODE.test(type) ? "code" : PARTY.test(urn.split("::")[2] ?? "") ? "parties" : "others";
+  // A new object of a cluster or a cloud is in the program, whole; of what runs here everything is said.
+  const told = op === "create" && area !== "code" ? [] : fields;
+  return [{ area, op, subject: `${name} (${type})`, means: quiet ? QUIET : MEANS_OTHER[op], fields: told }];
+}
+
+const MEANS_OTHER = { create: "new", update: "changes", replace: "is made anew", delete: "goes" } as const;
+
+/** Where secrets belong: they are shown by their name only. What else is secret or unknown, nobody can review. */
+const SECRETS =
+  /^(keys\.root|command|env|image\.env|content|signingKey|kubeconfig|parameters|seed|urlSeed|keyPem|caKeyPem|registry\.signingKey)(\.|$)/;
+/** Inputs that say who may do what; known before any deployment, but for keys and addresses that it makes. */
+const REVIEWED =
+  /^(step|inputs|outputs|releases|recipients|runKeys|schedules|limits|when|egress|exitClass|tee|guest|source|policy|backend|drainSeconds|runSeconds|deleteObjects|path|pipeline|stack|generation)(\.|$)/;
+
+function hiddenChanges({ name, op, before, after }: PreviewStep, kind: string): TrustChange[] {
+  if (op === "delete") return [];
+  const secrets = placesOf(SECRET, after).filter((path) => !SECRETS.test(path));
+  const unknown = placesOf(UNKNOWN, after).filter(
+    (path) => REVIEWED.test(path) || waived(path.split(".").pop() ?? "") !== undefined,
+  );
+  const old = new Set(placesOf(SECRET, before));
+  const hidden = (path: string, means: string): TrustChange => ({
+    area: "hidden",
+    op,
+    subject: `${name}: ${path}`,
+    means,
+    fields: [],
+  });
+  return [
+    ...secrets.map((path) =>
+      hidden(path, `a secret${old.has(path) ? " as before" : ""}, where ${kind} takes a value that can be reviewed`),
+    ),
+    ...unknown.map((path) => hidden(path, "known only when it is deployed")),
+  ];
+}
 
 function waiverChanges({ name, op, before, after }: PreviewStep): TrustChange[] {
   const old = waiversIn(before, "");

@@ -8,5 +8,5 @@
 set -euo pipefail
 
 stack="${STACK:?set STACK to the name of the stack}"
-if [ -n "${PULUMI_BACKEND_URL:-}" ]; then pulumi=(pulumi); else pulumi=(npx sealflow pulumi --); fi
+if [ -n "${PULUMI_BACKEND_URL:-}" ]; then pulumi=(pulumi); else pulumi=(npx --no-install sealflow pulumi --); fi
 exec "${pulumi[@]}" preview --stack "$stack" --expect-no-changes --diff --non-interactive "$@"

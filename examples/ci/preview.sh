@@ -1,44 +1,78 @@
 #!/usr/bin/env bash
 # Previews a change as a pull request does: without the root secret and without data.
 #
-#   STACK=prod ./preview.sh [comment.md]
+#   STACK=prod ./preview.sh [comment.md]          both halves
+#   STACK=prod ./preview.sh --collect <folder>    runs the program under review; writes what came out, unread
+#   ./preview.sh --tell <folder> <comment.md>     makes the comment of it; runs nothing of the change
 #
+# The halves are for jobs of their own: the first runs a stranger's code and so must not hold a token that writes; the
+# second holds one and so must run from a checkout that was reviewed.
 # Needs what a preview needs to read the state: `pulumi` on PATH with PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE (or
-# another secrets provider). Without PULUMI_BACKEND_URL the project's own state in .sealflow/ is meant. Must not have: SEALFLOW_ROOT or a root file; a change under review could print them.
+# another secrets provider). Without PULUMI_BACKEND_URL the project's own state in .sealflow/ is meant.
+# Must not have the root, the key broker's admin key or a right to write the state: a change under review could use them.
 # Writes the comment; exits with what failed: the preview itself, or a rule of the policy pack.
 set -euo pipefail
 
-stack="${STACK:?set STACK to the name of the stack}"
-comment="${1:-trust-diff.md}"
-if [ -n "${SEALFLOW_ROOT:-}" ]; then
-  echo "preview.sh: SEALFLOW_ROOT is set. A program under review can print it: take it out of this job" >&2
-  exit 1
-fi
+# Never what a public registry has under that name when the change took the package out.
+sealflow() { npx --no-install sealflow "$@"; }
 # `sealflow pulumi` knows the project's own state only.
 run_pulumi() {
-  if [ -n "${PULUMI_BACKEND_URL:-}" ]; then pulumi "$@"; else npx sealflow pulumi -- "$@"; fi
+  if [ -n "${PULUMI_BACKEND_URL:-}" ]; then pulumi "$@"; else sealflow pulumi -- "$@"; fi
 }
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
 
-status=0
-run_pulumi preview --stack "$stack" --json --non-interactive >"$work/preview.json" || status=$?
-diffed=0
-npx sealflow diff "$work/preview.json" >"$comment" || diffed=$?
-# 6: the preview failed, which the comment says, too.
-if [ "$diffed" -ne 0 ] && [ "$diffed" -ne 6 ]; then exit "$diffed"; fi
+collect() {
+  local folder="$1" stack="${STACK:?set STACK to the name of the stack}" name status=0 rules=0
+  for name in SEALFLOW_ROOT SEALFLOW_KBS_ADMIN_KEY_FILE; do
+    if [ -n "${!name:-}" ]; then
+      echo "preview.sh: $name is set. A program under review can read it: take it out of this job" >&2
+      exit 1
+    fi
+  done
+  mkdir -p "$folder"
+  # With the resources that stay the same: what of them changes without a deployment is a part of the review.
+  run_pulumi preview --stack "$stack" --json --show-sames --non-interactive >"$folder/preview.json" || status=$?
+  run_pulumi preview --stack "$stack" --non-interactive --color never \
+    --policy-pack node_modules/sealflow/plugin/policy-pack >"$folder/policies.txt" 2>&1 || rules=$?
+  echo "$status $rules" >"$folder/status"
+}
 
-rules=0
-run_pulumi preview --stack "$stack" --non-interactive --policy-pack node_modules/sealflow/plugin/policy-pack \
-  >"$work/policies.txt" 2>&1 || rules=$?
-if [ "$status" -eq 0 ] && [ "$rules" -ne 0 ]; then
-  {
-    echo "### Rules that this change breaks"
-    echo
-    # Indented by four: Markdown shows it as it is, whatever is in it.
-    sed -n '/^Policies:/,/^Diagnostics:/{/^Diagnostics:/!p}' "$work/policies.txt" | sed 's/^/    /'
-  } >>"$comment"
-fi
-cat "$comment"
-if [ "$status" -ne 0 ]; then exit "$status"; fi
-exit "$rules"
+# Everything in the folder may be a stranger's.
+tell() {
+  local folder="$1" comment="$2" status=1 rules=1 diffed=0
+  read -r status rules < <(head -c 20 "$folder/status" | grep -E '^[0-9]{1,3} [0-9]{1,3}$' || echo "1 1")
+  sealflow diff "$folder/preview.json" >"$comment" || diffed=$?
+  # 6: the preview failed, which the comment says, too.
+  if [ "$diffed" -ne 0 ] && [ "$diffed" -ne 6 ]; then
+    printf '## The trust diff cannot be shown\n\nThe preview left nothing that can be read. Do not take an earlier comment for this change.\n' >"$comment"
+    return "$diffed"
+  fi
+  if [ "$status" -ne 0 ] && [ "$diffed" -eq 0 ]; then
+    printf '\n**The preview ended with exit code %s, so this may be incomplete.**\n' "$status" >>"$comment"
+  fi
+  if [ "$status" -eq 0 ] && [ "$rules" -ne 0 ]; then
+    {
+      echo "### Rules that this change breaks"
+      echo
+      # Indented by four: Markdown shows it as it is, as long as nothing else in it ends a line.
+      sed -n '/^Policies:/,/^Diagnostics:/{/^Diagnostics:/!p}' "$folder/policies.txt" |
+        LC_ALL=C tr -d '\000-\010\013-\037\177' | head -c 4000 | sed 's/^/    /'
+    } >>"$comment"
+  fi
+  if [ "$status" -ne 0 ]; then return "$status"; fi
+  return "$rules"
+}
+
+case "${1:-}" in
+  --collect) collect "${2:?--collect <folder>}" ;;
+  --tell) tell "${2:?--tell <folder> <comment.md>}" "${3:?--tell <folder> <comment.md>}" ;;
+  *)
+    comment="${1:-trust-diff.md}"
+    work="$(mktemp -d)"
+    trap 'rm -rf "$work"' EXIT
+    collect "$work"
+    ended=0
+    tell "$work" "$comment" || ended=$?
+    cat "$comment"
+    exit "$ended"
+    ;;
+esac

@@ -92,10 +92,40 @@ it("a change that breaks a rule of production fails, with the rule in the commen
   );
 });
 
-it("refuses to run beside the root secret", async () => {
-  const { code, stderr } = await script("preview.sh", [], { STACK: "dev", SEALFLOW_ROOT: "x" });
+it.each(["SEALFLOW_ROOT", "SEALFLOW_KBS_ADMIN_KEY_FILE"])("refuses to run beside %s", async (name) => {
+  const { code, stderr } = await script("preview.sh", [], { STACK: "dev", [name]: "x" });
   expect(code).toBe(1);
   expect(stderr).toContain("take it out of this job");
+});
+
+it("a job that may write tells what another collected, and runs nothing of the change", async () => {
+  expect(await script("preview.sh", ["--collect", "collected"], { STACK: "dev" })).toMatchObject({
+    code: 0,
+    stdout: "",
+  });
+  renameSync(path.join(project.dir, "stacks"), path.join(project.dir, "gone"));
+  try {
+    const { code, stdout } = await script("preview.sh", ["--tell", "collected", "comment.md"], {});
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(project.read("comment.md")).toContain("`spam-count: trustProgram`: OFF");
+    project.write("collected/status", "0 1; echo x");
+    project.write(
+      "collected/policies.txt",
+      "Policies:\n    a rule\r# Approved\u0085\u001b[2J\n# by security\nDiagnostics:\n",
+    );
+    expect((await script("preview.sh", ["--tell", "collected", "comment.md"], {})).code).toBe(1);
+    project.write("collected/status", "0 1");
+    expect((await script("preview.sh", ["--tell", "collected", "comment.md"], {})).code).toBe(1);
+    const [, rules = ""] = project.read("comment.md").split("Rules that this change breaks\n\n");
+    expect(rules).toMatch(/^(?: {4}.*\n)+$/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be left.
+    expect(rules).not.toMatch(/[\r\u001b]/);
+    project.write("collected/preview.json", "## Approved");
+    expect((await script("preview.sh", ["--tell", "collected", "comment.md"], {})).code).toBe(1);
+    expect(project.read("comment.md")).toMatch(/^## The trust diff cannot be shown\n/);
+  } finally {
+    renameSync(path.join(project.dir, "gone"), path.join(project.dir, "stacks"));
+  }
 });
 
 it("a program that does not start is told in the comment, too", async () => {
