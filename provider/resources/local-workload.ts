@@ -6,7 +6,7 @@ import { jcsDigest } from "../../protocol/canonical";
 import type { Program } from "../../protocol/messages";
 import { isName } from "../../protocol/names";
 import type { Tee } from "../../protocol/rcar";
-import { readText, writePrivate } from "../files";
+import { readText, stackFolder, writePrivate } from "../files";
 import { needConnection, relyingPartyDigest, relyingPartyDigestField } from "../relying-party";
 import type { Context } from "../server/context";
 import type { Definition, Failure } from "../server/definition";
@@ -88,7 +88,7 @@ export const localWorkload: Definition<Inputs, Outputs> = {
 };
 
 const directoryOf = ({ home }: Context, { stack, pipeline }: Inputs): string =>
-  path.join(home, "backend", stack, pipeline);
+  path.join(stackFolder(home, "backend", { stack, pipeline }), pipeline);
 
 function write(context: Context, inputs: Inputs): Outputs {
   const directory = directoryOf(context, inputs);

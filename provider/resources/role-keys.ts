@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { KeyError, readKeyFile, writeKeyFile } from "../../owner/keys";
 import { type Curve, rawPublic } from "../../protocol/crypto";
 import { ownerReleaseKey, type Root, runKey } from "../../protocol/keys";
+import { stackFolder } from "../files";
 
 export interface RoleKeyPlace {
   readonly home: string;
@@ -20,7 +21,8 @@ interface RoleKey {
 }
 
 function roleKeys({ home, stack, pipeline }: RoleKeyPlace, root: Root): RoleKey[] {
-  const file = (role: string) => path.join(home, "keys", stack, `${pipeline}.${role}.jwk`);
+  const folder = stackFolder(home, "keys", { stack, pipeline });
+  const file = (role: string) => path.join(folder, `${pipeline}.${role}.jwk`);
   return [
     { file: file("run"), curve: "Ed25519", key: runKey(root) },
     { file: file("owner-release"), curve: "X25519", key: ownerReleaseKey(root) },

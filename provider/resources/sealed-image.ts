@@ -6,6 +6,7 @@ import { sha256hex } from "../../protocol/crypto";
 import { namespaceOf } from "../../protocol/keys";
 import { imageKeyPath, isName } from "../../protocol/names";
 import { cacheRoot } from "../cache";
+import { ownFolder } from "../files";
 import { isPushed, push, type RegistryInput, referenceIn, registryProblem, unpush } from "../image-registry";
 import { isSigned, keyIdOf, signingKeyProblem, signPushed, unsign } from "../image-signing";
 import { missing, openSource, partsOf, pulledSource, sourceDigest, sourceProblem } from "../image-source";
@@ -188,7 +189,7 @@ export const sealedImage: Definition<Inputs, Outputs> = {
       if (outputs.signedBy) await unsign(context, inputs.registry, outputs.digest);
       await unpush(context, inputs.registry, outputs.digest);
     }
-    await removeSealedImage(absolute(context, outputs.layout), outputs.digest);
+    await removeSealedImage(ownFolder(context.home, "images", absolute(context, outputs.layout)), outputs.digest);
   },
 };
 

@@ -152,6 +152,13 @@ export const stepIdentity: Definition<Inputs, Outputs> = {
     if (isLive(bundle)) return;
     const { programId, identity } = outputs;
     const grant = grantId(inputs.tee, identity);
+    // The state is what says so here, and the admin key may delete what other pipelines have.
+    if (bundle !== bundlePath(namespaceOf(inputs.keys.fingerprint), programId)) {
+      throw new ProviderError(
+        "INPUT",
+        `the stack's state names ${bundle}, which is no step of this pipeline. Look who changed the state`,
+      );
+    }
     await deleteAt(context, inputs, `the keys and grant of step ${inputs.step}`, async (party) => {
       const running = await runningPrograms(context, party, openKeys(context, inputs.keys));
       if (!running.has(programId)) return removeIdentity(party, { grant, bundle });

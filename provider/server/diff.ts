@@ -12,7 +12,10 @@ export interface Change {
 /** Deeper changes are reported at this depth, in path segments. */
 const DEPTH = 3;
 
-/** @param ignore top-level fields named by the option `ignoreChanges`. */
+/**
+ * @param ignore top-level fields named by the option `ignoreChanges`. Those that Check computes cannot be ignored: one of
+ * them stands for inputs that are not compared themselves, which would get into the state unseen.
+ */
 export function diffInputs(
   definition: AnyDefinition,
   olds: Values,
@@ -21,7 +24,7 @@ export function diffInputs(
 ): Change[] {
   const changes: Change[] = [];
   for (const [name, field] of Object.entries(definition.inputs)) {
-    if (field.change === "none" || ignore.includes(name)) continue;
+    if (field.change === "none" || (ignore.includes(name) && !field.computed)) continue;
     const replace = field.change === "replace" || definition.update === undefined;
     const found: Change[] = [];
     collect(name, olds[name], news[name], replace, 1, found);

@@ -10,14 +10,14 @@ import {
 } from "../../protocol/connection";
 import { jwsDigest } from "../../protocol/jws";
 import { parse } from "../../protocol/shape";
-import { readText, writePrivate } from "../files";
+import { readText, stackFolder, writePrivate } from "../files";
 import type { KeysInput } from "../keys";
 import type { Context } from "../server/context";
 
 type Place = Pick<KeysInput, "stack" | "pipeline">;
 
 const fileOf = (context: Context, { stack, pipeline }: Place): string =>
-  path.join(context.home, "pipelines", stack, `${pipeline}.json`);
+  path.join(stackFolder(context.home, "pipelines", { stack, pipeline }), `${pipeline}.json`);
 
 /** @returns the path relative to the project, with forward slashes. */
 export function writeConnectionFile(

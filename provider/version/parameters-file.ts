@@ -4,14 +4,14 @@
  */
 import { rmSync } from "node:fs";
 import * as path from "node:path";
-import { writePrivate } from "../files";
+import { stackFolder, writePrivate } from "../files";
 import type { KeysInput } from "../keys";
 import type { Context } from "../server/context";
 
 type Place = Pick<KeysInput, "stack" | "pipeline">;
 
 const fileOf = (context: Context, { stack, pipeline }: Place): string =>
-  path.join(context.home, "keys", stack, `${pipeline}.parameters.json`);
+  path.join(stackFolder(context.home, "keys", { stack, pipeline }), `${pipeline}.parameters.json`);
 
 /** Without parameters there is no file. */
 export function writeParameters(context: Context, place: Place, parameters: Record<string, object>): void {

@@ -11,6 +11,7 @@ import type { Keys } from "../keys";
 import type { RelyingParty } from "../relying-party";
 import type { Context } from "../server/context";
 import { ProviderError } from "../server/errors";
+import { requireOwnKeys } from "./entries";
 
 export interface VersionContent {
   readonly steps: Record<string, DescriptorStep>;
@@ -52,7 +53,7 @@ export async function listVersions(context: Context, ledger: LedgerClient, keys:
  * Registers what `content` says. A version that is registered already with the same content is adopted, so an `up` that
  * broke off after registering goes on here.
  * @param old what this stack registered last.
- * @throws ProviderError LEDGER_BEHIND; ProtocolError or DescriptorError when the ledger's last version is not the owner's.
+ * @throws ProviderError LEDGER_BEHIND, INPUT; ProtocolError or DescriptorError when the ledger's last version is not the owner's.
  */
 export async function registerVersion(
   context: Context,
@@ -61,6 +62,7 @@ export async function registerVersion(
   content: VersionContent,
   old: (Pick<Version, "digest" | "sequence"> & { readonly ledgerKey: string }) | undefined,
 ): Promise<Version> {
+  requireOwnKeys(keys, content.steps);
   const versions = await listVersions(context, ledger, keys);
   const last = versions.at(-1);
   if (old && old.ledgerKey === connection.ledgerKey) requireKnown(versions, old, keys.facts.name);

@@ -8,7 +8,7 @@ import * as path from "node:path";
 import { verifyDescriptor } from "../../owner/descriptor";
 import { hex32, url } from "../../protocol/messages/common";
 import { type Infer, literal, object, optional, parse, text } from "../../protocol/shape";
-import { readText, writePrivate } from "../files";
+import { ownFolder, readText, writePrivate } from "../files";
 import type { Keys } from "../keys";
 import type { RelyingParty } from "../relying-party";
 import { isLive } from "../resources/live";
@@ -29,7 +29,8 @@ const retiredShape = object({
 });
 export type Retired = Infer<typeof retiredShape>;
 
-const folderOf = (context: Context, pipelineUid: string): string => path.join(context.home, "retired", pipelineUid);
+const folderOf = (context: Context, pipelineUid: string): string =>
+  ownFolder(context.home, "retired", path.join(context.home, "retired", pipelineUid));
 const fileOf = (context: Context, { pipelineUid, programId }: Retired): string =>
   path.join(folderOf(context, pipelineUid), `${programId}.json`);
 

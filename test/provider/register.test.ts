@@ -77,3 +77,25 @@ test("nor does one whose last version another owner signed", async () => {
   shown = () => [{ digest: jwsDigest(token), token, sequence: 1, state: "closed" }];
   await expect(register("three")).rejects.toMatchObject({ code: "SIGNATURE" });
 });
+
+test("an entry with another key, or under another step's name, is not signed", async () => {
+  shown = (versions) => versions;
+  const steps = descriptorSteps(world, "entries");
+  const [[first, entry], [second, other]] = Object.entries(steps) as [
+    [string, (typeof steps)[string]],
+    [string, (typeof steps)[string]],
+  ];
+  for (const forged of [
+    { ...steps, [first]: { ...entry, publicKey: other.publicKey } },
+    { ...steps, [first]: { ...entry, parameterKey: other.parameterKey } },
+    { ...steps, [first]: { ...entry, identity: other.identity } },
+    { ...steps, [first]: other, [second]: entry },
+  ]) {
+    await expect(
+      registerVersion(context, party, world, { steps: forged, datasets: { mails: DATASET } }, undefined),
+    ).rejects.toMatchObject({
+      code: "INPUT",
+      message: expect.stringContaining(first),
+    });
+  }
+});

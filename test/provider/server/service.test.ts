@@ -188,6 +188,12 @@ describe("diff", () => {
     expect(answer.getChanges()).toBe(pb.DiffResponse.DiffChanges.DIFF_NONE);
   });
 
+  it("what Check computes cannot be ignored: it stands for inputs that are not compared themselves", async () => {
+    const olds = { name: "n", path: "/old", digest: "/old" };
+    const answer = await diff(olds, { name: "n", path: "/new", digest: "/new" }, ["digest"]);
+    expect(details(answer)).toEqual({ digest: pb.PropertyDiff.Kind.UPDATE });
+  });
+
   it("takes an unknown as a change", async () => {
     const answer = await diff({ name: "n", size: 1 }, { name: "n", size: UNKNOWN });
     expect(details(answer)).toEqual({ size: pb.PropertyDiff.Kind.UPDATE });
