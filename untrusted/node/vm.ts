@@ -107,7 +107,7 @@ function spawnInNamespaces(folder: string, runner: string): ChildProcess {
     ...["--bind", join(folder, "net"), "/run", "--chdir", "/"],
     ...["--", process.execPath, guestEntry()],
   ];
-  return spawn(file, args, { env: GUEST_ENV, stdio: ["pipe", "pipe", "pipe"] });
+  return spawn(file, args, { env: GUEST_ENV, stdio: ["pipe", "pipe", "pipe"], detached: true });
 }
 
 const spawnPlain = (): ChildProcess =>
@@ -156,18 +156,22 @@ async function follow(
   return last ?? { exit: 50, code: "LOST", reason: `the guest ended without a word: ${errors.trim().slice(-400)}` };
 }
 
-/** bubblewrap takes everything in its namespace with it; a plain guest gets a moment to end its own children first. */
+/**
+ * bubblewrap takes everything in its namespace with it, once that stands: before, its child does not yet die with it, and
+ * would wait for it without end, with our pipes. So the group of both is ended. A plain guest gets a moment to end its own
+ * children first.
+ */
 function stop(child: ChildProcess, mode: "namespaces" | "process"): void {
-  if (mode === "namespaces") child.kill("SIGKILL");
+  const kill = () => {
+    try {
+      if (child.pid && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  if (mode === "namespaces") kill();
   else {
     child.kill("SIGTERM");
-    const group = child.pid;
-    setTimeout(() => {
-      try {
-        if (group && child.exitCode === null) process.kill(-group, "SIGKILL");
-      } catch {
-        // It has ended by itself.
-      }
-    }, 3000).unref();
+    setTimeout(kill, 3000).unref();
   }
 }
