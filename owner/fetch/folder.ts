@@ -1,6 +1,15 @@
 /** Writes the verifiable folder of one run from the ledger's export. */
 import { randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  createWriteStream,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { readFile } from "node:fs/promises";
 import * as path from "node:path";
 import { Readable } from "node:stream";
@@ -11,6 +20,7 @@ import { type Commit, commit, descriptor, type LogEntry } from "../../protocol/m
 import type { objectRef } from "../../protocol/messages/common";
 import { edgeName } from "../../protocol/names";
 import { contentOf, peekOpening, runIdOf } from "../../protocol/opening";
+import { pathText } from "../../protocol/quoted";
 import type { Infer } from "../../protocol/shape";
 import {
   commitFile,
@@ -18,6 +28,7 @@ import {
   digestFile,
   failureFile,
   HEAD,
+  isKnownFile,
   LOG,
   listFiles,
   MANIFEST,
@@ -48,7 +59,7 @@ export type Download = (url: string) => Promise<AsyncIterable<Uint8Array>>;
 
 export interface WriteRunFolderOptions {
   readonly exported: RunExport;
-  /** Replaced as a whole; objects that are already there are kept. */
+  /** A run folder at this place is replaced as a whole, and its objects are kept; anything else is left as it is. */
   readonly dir: string;
   readonly download: Download;
   /** Released edges and logs, or every object that the store still has. Default: released. */
@@ -57,9 +68,10 @@ export interface WriteRunFolderOptions {
   readonly signal?: AbortSignal;
 }
 
-/** @throws RunFolderError FOLDER_EXPORT, ProtocolError, or what `download` throws. */
+/** @throws RunFolderError FOLDER_EXPORT, FOLDER_TAKEN, ProtocolError, or what `download` throws. */
 export async function writeRunFolder(options: WriteRunFolderOptions): Promise<void> {
   const { dir } = options;
+  replaceable(dir);
   const fresh = `${dir}.${randomBytes(4).toString("hex")}.tmp`;
   mkdirSync(fresh, { recursive: true, mode: 0o700 });
   try {
@@ -181,6 +193,19 @@ const peekCommit = (token: string): Commit => peekJws("sealflow-commit+jwt", tok
 
 async function textOf(dir: string, file: string): Promise<string> {
   return (await readFile(path.join(dir, file), "utf8")).trimEnd();
+}
+
+/** Only what is a run folder, damaged or not, is ever replaced. @throws RunFolderError FOLDER_TAKEN. */
+function replaceable(dir: string): void {
+  const there = statSync(dir, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  const foreign = there.isDirectory() ? listFiles(dir).find((file) => !isKnownFile(file)) : "";
+  if (foreign === undefined) return;
+  const found = foreign === "" ? "is no folder" : `holds ${pathText(foreign)}, which is no file of a run folder`;
+  throw new RunFolderError(
+    "FOLDER_TAKEN",
+    `${dir}: ${found}, so it is not replaced. Name a new folder, or move it away`,
+  );
 }
 
 /** The old folder goes only when the new one is whole. */

@@ -51,8 +51,11 @@ interface Place {
   readonly attempt: number;
 }
 
-/** Append only. FOLDER_MISSING: there is no run folder. FOLDER_EXPORT: the ledger's export does not hold together. */
-export type RunFolderCode = "FOLDER_MISSING" | "FOLDER_EXPORT";
+/**
+ * Append only. FOLDER_MISSING: there is no run folder. FOLDER_EXPORT: the ledger's export does not hold together.
+ * FOLDER_TAKEN: something else is where a run folder shall be written.
+ */
+export type RunFolderCode = "FOLDER_MISSING" | "FOLDER_EXPORT" | "FOLDER_TAKEN";
 export class RunFolderError extends SealflowError<RunFolderCode> {}
 
 const FILE = /^[a-z0-9][a-z0-9./-]*$/;

@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import fc from "fast-check";
@@ -435,6 +445,26 @@ describe("fetch", () => {
       fetchRun({ ...options, dir: path.join(home, "wrong"), download: downloadFrom(wrong) }),
     ).rejects.toMatchObject({ code: "FOLDER_EXPORT" });
     expect(readdirSync(home).filter((name) => name.includes(".tmp"))).toEqual([]);
+  });
+
+  test("replaces run folders, damaged ones too, and nothing else: a folder of other files stays as it is", async () => {
+    const dir = path.join(home, "replaced");
+    const options = { exported: good.exported, dir, download: downloadFrom(good.objects), keys: keysOf(good) };
+    await fetchRun(options);
+    writeFileSync(path.join(dir, "manifest.json"), "damaged");
+    expect((await fetchRun(options)).report.ok).toBe(true);
+
+    mkdirSync(path.join(dir, "steps/count"), { recursive: true });
+    writeFileSync(path.join(dir, "steps/count/main.js"), "mine");
+    const before = files(dir);
+    await expect(fetchRun(options)).rejects.toMatchObject({
+      code: "FOLDER_TAKEN",
+      message: expect.stringMatching(/holds steps\/count\/main\.js.*Name a new folder/),
+    });
+    expect(files(dir)).toEqual(before);
+    const file = path.join(dir, "steps/count/main.js");
+    await expect(fetchRun({ ...options, dir: file })).rejects.toMatchObject({ code: "FOLDER_TAKEN" });
+    expect(readFileSync(file, "utf8")).toBe("mine");
   });
 
   test("takes no more bytes of an object than it has, and none of one that the run does not name", async () => {
