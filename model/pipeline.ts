@@ -185,6 +185,11 @@ export class Builder implements Pipeline {
   }
 
   private reference(handle: unknown, at: string, format?: Format): string | InputSpec {
+    if (handle === undefined) {
+      // It would be gone from the copy that JSON makes, and with it the edge: a step without its input.
+      const message = "undefined is no handle. Is there an output of that name? `npx tsc` says where it is misspelled";
+      this.problems.push({ code: "REFERENCE", at, message });
+    }
     const origin = originOf(handle);
     // What is no handle goes into the spec as it is, for the check to name it.
     if (origin === undefined) return handle as string;

@@ -453,6 +453,21 @@ describe("a handle", () => {
     );
   });
 
+  it("that is undefined is refused: without the compiler a misspelled output would be an input, a release the less", () => {
+    const p = require("../../model").pipeline("spam");
+    const missing = p.step("make", { ...step, outputs: { rows: "jsonl" } }).rwos;
+    p.step("read", { ...step, inputs: { rows: missing }, when: { from: missing, equals: true } });
+    p.release({ rows: missing });
+    expect(thrown(() => p.toJSON()).problems.map(({ code, at }) => `${code} ${at}`)).toEqual(
+      expect.arrayContaining([
+        "REFERENCE releases.rows",
+        "REFERENCE steps.read.inputs.rows",
+        "REFERENCE steps.read.when.from",
+      ]),
+    );
+    expect(thrown(() => p.toJSON()).message).toContain("steps.read.inputs.rows: undefined is no handle");
+  });
+
   it("becomes a reference, and its spec is a copy that later calls do not reach", () => {
     const p = pipeline("spam");
     const rows = p.input("rows", "jsonl");
