@@ -32,6 +32,8 @@ const BY_CODE: Readonly<Record<string, number>> = {
   API_UNREACHABLE: EXIT.unreachable,
   API_REFUSED: EXIT.refused,
   ENGINE_UNAVAILABLE: EXIT.deployment,
+  CACHE_SHARED: EXIT.deployment,
+  PASSPHRASE_MODE: EXIT.deployment,
   DEPLOYMENT: EXIT.deployment,
   TLS: EXIT.refused,
   LOG_PROOF: EXIT.refused,

@@ -25,6 +25,12 @@ export function cacheRoot(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "sealflow");
 }
 
+/** For this user only, where it is not there yet. */
+export function makeCache(cache: string): void {
+  mkdirSync(dirname(cache), { recursive: true });
+  mkdirSync(cache, { recursive: true, mode: 0o700 });
+}
+
 /** Folder of the engine pinned by this package; another pin or platform is another folder. */
 export function engineFolder(cache: string): string {
   const hash = createHash("sha256").update(`${ENGINE_VERSION}\n${process.platform}-${process.arch}\n`);

@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cachedEngine, cacheRoot, engineFolder, fillFolder, lockFolder } from "./cache";
+import { cachedEngine, cacheRoot, engineFolder, fillFolder, lockFolder, makeCache } from "./cache";
 import { buildEngine } from "./go-build";
 import { installLaunchers } from "./launchers";
 import { installOfficial } from "./official";
+import { requireOwn } from "./own-folder";
 import { engineOnPath, engineVersion } from "./path-engine";
 import { type Engine, EngineError, type EngineProgress, type EngineSource, type OnProgress } from "./types";
 import { ENGINE_VERSION, MINIMUM_ENGINE_VERSION, MINIMUM_GO_VERSION } from "./versions";
@@ -33,7 +34,7 @@ const MAKERS: Maker[] = [
 
 /**
  * Finds or makes the Pulumi engine: PATH, cache, official installation, build from pinned Go modules.
- * @throws EngineError ENGINE_UNAVAILABLE with the reason of every source and what to install
+ * @throws EngineError ENGINE_UNAVAILABLE with the reason of every source and what to install; CACHE_SHARED
  */
 export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<Engine> {
   const env = options.env ?? process.env;
@@ -47,12 +48,16 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   };
   const cache = cacheRoot(env);
 
+  makeCache(cache);
+  for (const below of ["language-host", "engine"]) requireOwn(join(cache, below), "the cache");
+
   const onPath = await engineOnPath(env.PATH, () => installLaunchers(join(cache, "language-host"), process.execPath));
   if (onPath !== undefined && !("why" in onPath)) return onPath;
   if (onPath !== undefined) skip("pulumi on PATH", onPath.why);
   else reasons.push("pulumi on PATH: none");
 
   const folder = engineFolder(cache);
+  requireOwn(join(folder, "bin", "pulumi"), "the engine");
   const cached = await fromCache(folder);
   if (cached !== undefined && !("why" in cached)) return cached;
   if (cached !== undefined) skip("cache", cached.why);

@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
-import { cacheRoot } from "./cache";
+import { cacheRoot, makeCache } from "./cache";
 import { ensureEngine } from "./engine";
+import { requireOwn } from "./own-folder";
 import { packageRoot } from "./package-root";
-import type { Engine, OnProgress } from "./types";
+import { type Engine, EngineError, type OnProgress } from "./types";
 
 export interface ProjectEnvironmentOptions {
   /** Default: ensureEngine(). */
@@ -47,6 +48,10 @@ export async function projectEnvironment(
   chmodSync(dirname(folder), 0o700);
 
   const env = { ...(options.env ?? process.env) };
+  if (!env.NODE_COMPILE_CACHE) {
+    makeCache(cacheRoot(env));
+    requireOwn(join(cacheRoot(env), "compiled"), "the cache");
+  }
   for (const name of FOREIGN) delete env[name];
   const first = [dirname(engine.pulumi), dirname(process.execPath)];
   const last = engine.hosts === undefined ? [] : [engine.hosts];
@@ -58,7 +63,7 @@ export async function projectEnvironment(
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(folder),
     PULUMI_NODEJS_TRANSPILE_ONLY: "true",
     // What Node compiled of the SDKs, for the next start of host, program and provider: a third of their time.
-    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(cacheRoot(env), "compiled"),
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE || join(cacheRoot(env), "compiled"),
     // The engine's collector: half as much garbage at a time, for a few hundredths of CPU time (docs/performance.md).
     ...(env.GOGC === undefined && env.GOMEMLIMIT === undefined ? { GOGC: "50" } : {}),
     SEALFLOW_NODE: process.execPath,
@@ -79,7 +84,15 @@ function passphraseFile(folder: string): string {
   } finally {
     rmSync(mine, { force: true });
   }
-  return file;
+  // A checkout makes files that everybody reads: one with a passphrase in it would choose what secrets are encrypted with.
+  const { mode, uid } = lstatSync(file);
+  const self = process.getuid?.();
+  const own = self === undefined || ((mode & 0o170077) === 0o100000 && (self === 0 || uid === self));
+  if (own) return file;
+  throw new EngineError(
+    "PASSPHRASE_MODE",
+    `${file}: is not a file of yours that nobody else reads. Where it is from a checkout or a copy, remove .sealflow/ and begin anew; else run: chmod 600 ${file}`,
+  );
 }
 
 export interface RunPulumiOptions {

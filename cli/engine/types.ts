@@ -30,6 +30,9 @@ export function formatProgress({ elapsed, message }: EngineProgress, what = "eng
   return `[${elapsed.toFixed(0).padStart(3)} s] ${what}: ${message}`;
 }
 
-/** Append only. ENGINE_UNAVAILABLE: no source worked; install one of those the message lists, then retry. */
-export type EngineCode = "ENGINE_UNAVAILABLE";
+/**
+ * Append only. ENGINE_UNAVAILABLE: no source worked; install one of those the message lists, then retry. CACHE_SHARED:
+ * others can put programs where the engine is kept. PASSPHRASE_MODE: others can read the passphrase of the state.
+ */
+export type EngineCode = "ENGINE_UNAVAILABLE" | "CACHE_SHARED" | "PASSPHRASE_MODE";
 export class EngineError extends SealflowError<EngineCode> {}

@@ -61,7 +61,15 @@ function layerEntries(files: readonly LayerFile[]): TarEntry[] {
   ];
 }
 
-function versionOf({ node, debian }: Inputs, runner: Uint8Array, packages: readonly FetchedPackage[]): string {
+/** Of the layer with exactly the pinned inputs. */
+export const pinnedVersion = (inputs: Inputs, runner: Uint8Array): string =>
+  versionOf(inputs, runner, inputs.debian.packages);
+
+function versionOf(
+  { node, debian }: Inputs,
+  runner: Uint8Array,
+  packages: readonly Pick<FetchedPackage, "sha256">[],
+): string {
   const hashes = packages.map(({ sha256 }) => sha256);
   const id = jcsDigest({ node: node.sha256, packages: hashes, runner: sha256hex(runner) }).slice(0, 16);
   const asPinned = packages.every(({ sha256 }, i) => sha256 === debian.packages[i]?.sha256);

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { jcsDigest } from "../../protocol/canonical";
 import { sha256hex } from "../../protocol/crypto";
 import { UNPINNED } from "./apt";
-import { type AssembleOptions, assemble, isUnpinned } from "./assemble";
+import { type AssembleOptions, assemble, isUnpinned, pinnedVersion } from "./assemble";
+import type { Contents } from "./contents";
 import { RunnerLayerError } from "./errors";
-import { type Lock, lock as pinned } from "./inputs";
+import { type Inputs, type Lock, lock as pinned } from "./inputs";
 import { LayerCache, type RunnerLayer } from "./layer-cache";
 
 export interface RunnerLayerOptions {
@@ -47,7 +48,9 @@ export async function ensureRunnerLayer(options: RunnerLayerOptions): Promise<Ru
   const runner = await readFile(runnerJs).catch(() => {
     throw new RunnerLayerError("RUNNER_MISSING", `the runner ${runnerJs} does not exist; run \`node tools/build.js\``);
   });
-  const key = jcsDigest({ v: lock.version, architecture, inputs, runner: sha256hex(runner) }).slice(0, 32);
+  // What it holds follows from the inputs.
+  const { contents: _, ...from } = inputs;
+  const key = jcsDigest({ v: lock.version, architecture, inputs: from, runner: sha256hex(runner) }).slice(0, 32);
   const unpinned = (options.unpinned ?? env[UNPINNED])?.trim() || undefined;
   const onProgress = options.onProgress ?? (() => {});
 
@@ -59,7 +62,17 @@ export async function ensureRunnerLayer(options: RunnerLayerOptions): Promise<Ru
   }
   const current = making.get(name);
   if (current && current !== earlier) return current; // started by another caller while this one waited
-  const made = findOrMake(new LayerCache(cacheDir, onProgress), key, { inputs, runner, unpinned, onProgress, env });
+  const made = findOrMake(
+    new LayerCache(cacheDir, onProgress, (version, of) => contentsOf(version, of === unpinnedKey(key), inputs, runner)),
+    key,
+    {
+      inputs,
+      runner,
+      unpinned,
+      onProgress,
+      env,
+    },
+  );
   making.set(name, made);
   made.catch(() => making.delete(name));
   return made;
@@ -82,6 +95,22 @@ async function findOrMake(
     // What is not pinned is kept too: otherwise every security update of Debian would change all identities.
     (version) => (isUnpinned(version) ? unpinnedKey(key) : key),
   );
+}
+
+/** Of packages that are not pinned nobody knows the files; of Node and the runner always. */
+function contentsOf(
+  version: string,
+  unpinned: boolean,
+  { node, contents, ...rest }: Inputs,
+  runner: Uint8Array,
+): Contents | undefined {
+  if (isUnpinned(version) !== unpinned) return undefined;
+  if (!unpinned && version !== pinnedVersion({ node, contents, ...rest }, runner)) return undefined;
+  const files = Object.entries(contents).map(([file, sha256]): [string, string | undefined] => [
+    file,
+    unpinned && file !== node.to ? undefined : sha256,
+  ]);
+  return new Map([...files, ["runner.js", sha256hex(runner)]]);
 }
 
 const unpinnedKey = (key: string): string => `${key}-unpinned`;

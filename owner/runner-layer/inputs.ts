@@ -34,6 +34,8 @@ export interface DebianInputs {
 export interface Inputs {
   readonly node: NodeInput;
   readonly debian: DebianInputs;
+  /** Path in the layer → SHA-256 of the file as it is there, hex; of all but the runner. */
+  readonly contents: Readonly<Record<string, string>>;
 }
 
 export interface Lock {

@@ -1,9 +1,9 @@
 /** Layers on disk: each in a folder of its own that appears whole, with its facts beside the tar. */
-import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { jcs } from "../../protocol/canonical";
+import { type Contents, measure } from "./contents";
 import { RunnerLayerError } from "./errors";
 
 export interface RunnerLayer {
@@ -37,22 +37,27 @@ const HOUR_MS = 3_600_000;
 export class LayerCache {
   readonly folder: string;
 
+  /** @param wanted what a layer of a version must hold; undefined: there is no such version under that key. */
   constructor(
     cacheDir: string,
     private readonly onProgress: (message: string) => void,
+    private readonly wanted: (version: string, key: string) => Contents | undefined,
   ) {
     this.folder = join(cacheDir, "runner-layer");
   }
 
-  /** What is there under a key, if its bytes are the recorded ones; damaged ones are removed. */
+  /** What is there under a key, if its files are the wanted ones; others are removed. */
   async find(key: string): Promise<RunnerLayer | undefined> {
     const folder = join(this.folder, key);
     const text = await readFile(join(folder, FACTS), "utf8").catch(() => undefined);
     if (text === undefined) return undefined;
     const path = join(folder, TAR);
     try {
-      const { digest, size, version } = JSON.parse(text) as Facts;
-      if ((await measure(path)).digest === digest) {
+      const { digest, version } = JSON.parse(text) as Facts;
+      const contents = this.wanted(String(version), key);
+      const found = contents && (await measure(path, contents));
+      if (found?.digest === digest && found.problem === undefined) {
+        const { size } = found;
         const now = new Date();
         await utimes(join(folder, FACTS), now, now).catch(() => {}); // a cache of somebody else may be read only
         return { path, digest, diffId: `sha256:${digest}`, size, version };
@@ -60,7 +65,7 @@ export class LayerCache {
     } catch {
       // Half a file or none: removed below.
     }
-    this.onProgress(`the runner layer in ${folder} is damaged; making it again`);
+    this.onProgress(`the runner layer in ${folder} is damaged or another; making it again`);
     await rm(folder, { recursive: true, force: true });
     return undefined;
   }
@@ -71,7 +76,10 @@ export class LayerCache {
     await mkdir(fresh, { recursive: true });
     try {
       const { path, version, packages } = await make(fresh);
-      const facts: Facts = { ...(await measure(path)), version };
+      const { digest, size, problem } = await measure(path, this.wanted(version, keyOf(version)) ?? new Map());
+      if (problem !== undefined)
+        throw new RunnerLayerError("HASH", `the runner layer as made here ${problem}; do not use its inputs`);
+      const facts: Facts = { digest, size, version };
       await rename(path, join(fresh, TAR));
       await writeFile(join(fresh, FACTS), `${jcs({ ...facts, packages })}\n`);
       for (const name of await readdir(fresh)) {
@@ -111,14 +119,4 @@ export class LayerCache {
       if (now - used > HOUR_MS && basename(path) !== current) await rm(path, { recursive: true, force: true });
     }
   }
-}
-
-async function measure(path: string): Promise<{ digest: string; size: number }> {
-  const hash = createHash("sha256");
-  let size = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk as Buffer);
-    size += (chunk as Buffer).length;
-  }
-  return { digest: hash.digest("hex"), size };
 }

@@ -98,9 +98,14 @@ withApt("the runner layer", () => {
       const size = statSync(layer.path).size;
       chmodSync(layer.path, 0o600);
       writeFileSync(layer.path, Buffer.alloc(size));
+      // A folder that says of itself what it holds proves nothing.
+      const facts = join(dirname(layer.path), "layer.json");
+      const said = JSON.parse(readFileSync(facts, "utf8"));
+      const digest = createHash("sha256").update(Buffer.alloc(size)).digest("hex");
+      writeFileSync(facts, JSON.stringify({ ...said, digest, version: `${said.version}-unpinned` }));
       const repaired = await again();
       expect(repaired.layer).toEqual(layer);
-      expect(repaired.messages[0]).toMatch(/is damaged; making it again/);
+      expect(repaired.messages[0]).toMatch(/is damaged or another; making it again/);
       expect(messages).toEqual([]);
     },
     10 * MINUTES,

@@ -1,11 +1,15 @@
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -136,6 +140,57 @@ test("when no source works the message gives every reason and what to install", 
   }
 });
 
+describe("a cache that others can write", () => {
+  const cache = () => join(folder, "cache");
+  const shared = { code: "CACHE_SHARED", message: expect.stringContaining("SEALFLOW_CACHE") };
+  const asRoot = process.getuid?.() === 0 ? it : it.skip;
+
+  it.each(["cache", "cache/engine", "cache/language-host", "."])(
+    "is refused for what it would run: %s",
+    async (open) => {
+      program(join(folder, "path", "pulumi"), "v3.300.1");
+      for (const made of ["engine", "language-host"]) mkdirSync(join(cache(), made), { recursive: true });
+      expect(await find()).toMatchObject({ source: "path" });
+      chmodSync(join(folder, open), 0o777);
+      await expect(find()).rejects.toMatchObject(shared);
+    },
+  );
+
+  asRoot("as is an engine of another user in it", async () => {
+    await find([works]);
+    const [made] = readdirSync(join(cache(), "engine"));
+    chownSync(join(cache(), "engine", String(made), "bin", "pulumi"), 12345, 12345);
+    await expect(find([works])).rejects.toMatchObject(shared);
+  });
+
+  it("is refused when a link leads there", async () => {
+    mkdirSync(join(folder, "open"), { mode: 0o777 });
+    chmodSync(join(folder, "open"), 0o777);
+    symlinkSync(join(folder, "open"), cache());
+    await expect(find([works])).rejects.toMatchObject(shared);
+  });
+
+  it("also for what Node compiled", async () => {
+    mkdirSync(join(cache(), "compiled"), { recursive: true });
+    chmodSync(join(cache(), "compiled"), 0o777);
+    const engine = {
+      root: folder,
+      pulumi: join(folder, "pulumi"),
+      hosts: undefined,
+      version: "1",
+      source: "path",
+    } as const;
+    await expect(projectEnvironment(folder, { engine, env: { SEALFLOW_CACHE: cache() } })).rejects.toMatchObject(
+      shared,
+    );
+  });
+
+  it("is made for its user only", async () => {
+    await find([works]);
+    expect(statSync(cache()).mode & 0o777).toBe(0o700);
+  });
+});
+
 describe("Go", () => {
   it.each([
     ["too old", "go1.23.4\nauto", "older than 1.24"],
@@ -202,6 +257,21 @@ describe("the environment of a project", () => {
     expect(passphrase).toMatch(/^[\w-]{43}$/);
     await projectEnvironment(folder, { engine: engine() });
     expect(readFileSync(file, "utf8")).toBe(passphrase);
+  });
+
+  it.each([
+    ["that everybody reads, as a checkout makes them", (file: string) => chmodSync(file, 0o644)],
+    [
+      "that is a link",
+      (file: string) => {
+        renameSync(file, `${file}.other`);
+        symlinkSync(`${file}.other`, file);
+      },
+    ],
+  ])("takes no passphrase %s", async (_what, change) => {
+    const env = await projectEnvironment(folder, { engine: engine() });
+    change(String(env.PULUMI_CONFIG_PASSPHRASE_FILE));
+    await expect(projectEnvironment(folder, { engine: engine() })).rejects.toMatchObject({ code: "PASSPHRASE_MODE" });
   });
 
   it("reports a failing command as its exit code and output", async () => {
