@@ -28,7 +28,7 @@ export async function fetchInto(
   run: string,
   { all, out }: FetchChoice,
 ): Promise<Fetched & { readonly dir: string }> {
-  const { ownerPublicKey, ledgerKey } = deployed.connection;
+  const { ownerPublicKey, ledgerKey, pipelineUid } = deployed.connection;
   const dir = out === undefined ? runFolder(context, run) : path.resolve(context.io.cwd, out);
   const exported = await session.ledger.runLog(run, await session.read());
   const d = await verifyDescriptor(versionOfRun(exported), ownerPublicKey);
@@ -38,7 +38,7 @@ export async function fetchInto(
     dir,
     download: (url) => session.ledger.object(url, undefined, context.io.signal),
     objects: all ? "all" : "released",
-    keys: { ownerPublicKey, ledgerKey, run, pinnedHead: session.head.token },
+    keys: { ownerPublicKey, ledgerKey, pipelineUid, run, pinnedHead: session.head.token },
     signal: context.io.signal,
     ...(recipient ? { recipient } : {}),
   });

@@ -22,7 +22,11 @@ export function keysFrom(context: Context, dir: string, options: OutsideKeys): O
   const ledger = options.ledger && publicKeyText(options.ledger, "ledgerKey", cwd);
   if (owner && ledger) return { ownerPublicKey: owner, ledgerKey: ledger, ...pinned };
   const { connection } = deployedFor(context, dir, options);
-  return { ownerPublicKey: owner || connection.ownerPublicKey, ledgerKey: ledger || connection.ledgerKey, ...pinned };
+  const { stack, name, pipelineUid } = connection;
+  // The folder chose among the pipelines of this project, and one for trying things out may have the same name.
+  context.say(`held against ${stack}/${name}, as deployed from here`);
+  const keys = { ownerPublicKey: owner || connection.ownerPublicKey, ledgerKey: ledger || connection.ledgerKey };
+  return { ...keys, pipelineUid, ...pinned };
 }
 
 /** A signed head, or a file that holds one, such as head.jws of another run folder. */

@@ -1,5 +1,6 @@
-/** A verification report for people. */
+/** A verification report for people. What is in it of a folder or a program stays on the line that says whose it is. */
 import type { Finding, Report } from "../../owner/verify";
+import { pathText } from "../../protocol/quoted";
 import { shortRun } from "./runs";
 
 const MAX_PROBLEMS = 20;
@@ -8,6 +9,7 @@ export function reportLines(report: Report): string[] {
   const { receipts, head, objects, released } = report;
   const lines = [
     `run ${report.run === "" ? "(unreadable)" : shortRun(report.run)} of pipeline "${report.name}", version ${report.version}`,
+    `pipeline id: ${report.pipelineUid === "" ? "(unreadable)" : report.pipelineUid}`,
     `receipts verified: ${receipts.verified}/${receipts.expected}`,
     `ledger head: ${head ? `${head.size} entries, ${new Date(head.at * 1000).toISOString()}` : "none that verifies"}`,
     `objects: ${objects.checked} checked, ${objects.absent} not in the folder`,
@@ -24,10 +26,10 @@ export function reportLines(report: Report): string[] {
   for (const step of report.steps.filter((s) => s.acceptRollback !== undefined)) {
     lines.push(`note: ${step.step} had scratch on a disk that the host can roll back: ${step.acceptRollback}`);
   }
-  if (report.ok) return lines;
+  if (report.ok) return lines.map(oneLine);
   const hidden = report.problems.length - MAX_PROBLEMS;
   return [
-    ...lines,
+    ...lines.map(oneLine),
     `NOT VERIFIED: ${report.problems.length} problem${report.problems.length === 1 ? "" : "s"}`,
     ...report.problems.slice(0, MAX_PROBLEMS).map(problemLine),
     ...(hidden > 0 ? [`  … and ${hidden} more (--json shows all)`] : []),
@@ -35,4 +37,6 @@ export function reportLines(report: Report): string[] {
 }
 
 const problemLine = ({ code, file, entry, message }: Finding): string =>
-  `  ${file}${entry === undefined ? "" : `, ${entry}`}: ${message} [${code}]`;
+  oneLine(`  ${pathText(file)}${entry === undefined ? "" : `, ${entry}`}: ${message} [${code}]`);
+
+const oneLine = (line: string): string => line.replace(/[\r\n\v\f\u0085\u2028\u2029]+/g, " ");

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import type { Recipient } from "../release";
 import { type Report, type VerifyOptions, verifyFolder, verifyRunFolder } from "../verify";
 import { type WriteRunFolderOptions, writeManifest, writeRunFolder } from "./folder";
-import { openReleases, readVersion } from "./releases";
+import { openReleases } from "./releases";
 
 export interface FetchOptions extends WriteRunFolderOptions {
   readonly keys: Omit<VerifyOptions, "recipient">;
@@ -21,15 +21,9 @@ export interface Fetched {
 export async function fetchRun(options: FetchOptions): Promise<Fetched> {
   const { dir, keys, recipient } = options;
   await writeRunFolder(options);
-  const { report, counted } = await verifyFolder(dir, keys);
-  if (!report.ok || !recipient) return { report, released: {} };
-  const released = await openReleases(
-    dir,
-    readVersion(dir, report.version),
-    counted,
-    recipient,
-    path.join(dir, "released"),
-  );
+  const { report, counted, descriptor } = await verifyFolder(dir, keys);
+  if (!report.ok || !recipient || !descriptor) return { report, released: {} };
+  const released = await openReleases(dir, descriptor, counted, recipient, path.join(dir, "released"));
   await writeManifest(dir);
   return { report: await verifyRunFolder(dir, { ...keys, recipient }), released };
 }

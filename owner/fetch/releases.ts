@@ -1,12 +1,11 @@
 /** Releases of a verified folder, opened for one recipient into files. */
-import { createReadStream, createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { pipeline } from "node:stream/promises";
-import { peekJws } from "../../protocol/jws";
-import { type Descriptor, descriptor } from "../../protocol/messages";
+import type { Descriptor } from "../../protocol/messages";
 import { parseEdgeName } from "../../protocol/names";
 import { openObject, type Recipient, ReleaseError, releasedObject } from "../release";
-import { descriptorFile, objectFile, releasedFile } from "../run-folder/layout";
+import { objectFile, releasedFile } from "../run-folder/layout";
 import { type Report, type VerifyOptions, verifyFolder } from "../verify";
 import type { VerifiedCommit } from "../verify/commits";
 
@@ -48,12 +47,6 @@ export async function openReleases(
   return files;
 }
 
-/** Only after verifyFolder: that it is the version signed by the owner has been checked there. */
-export function readVersion(dir: string, sequence: number): Descriptor {
-  const token = readFileSync(path.join(dir, descriptorFile(sequence)), "utf8").trimEnd();
-  return peekJws("sealflow-descriptor+jwt", token, descriptor);
-}
-
 export interface OpenFolderOptions {
   readonly dir: string;
   /** From outside the folder: a folder that is verified with its own keys proves nothing. */
@@ -72,9 +65,8 @@ export async function openRunFolder({ dir, keys, recipient, out }: OpenFolderOpt
   readonly released: Readonly<Record<string, string>>;
 }> {
   if (existsSync(out)) throw new ReleaseError("OUT_EXISTS", `${out}: is there already; name another folder`);
-  const { report, counted } = await verifyFolder(dir, keys);
-  if (!report.ok) return { report, released: {} };
-  const version = readVersion(dir, report.version);
+  const { report, counted, descriptor: version } = await verifyFolder(dir, keys);
+  if (!report.ok || !version) return { report, released: {} };
   if (!Object.values(version.releases).some(({ recipients }) => recipients.includes(recipient.name))) {
     const known = [...new Set(Object.values(version.releases).flatMap(({ recipients }) => recipients))].sort();
     throw new ReleaseError(

@@ -9,7 +9,6 @@ import { type ImportSource, verifyImport } from "../../protocol/imports";
 import { leafBytes, type RunImport } from "../../protocol/messages";
 import { parseEdgeName } from "../../protocol/names";
 import { splitTable, tableBehind } from "../../protocol/table";
-import { readVersion } from "../fetch/releases";
 import { commitFile, descriptorFile, HEAD, objectFile } from "../run-folder/layout";
 import { verifyFolder } from "../verify";
 
@@ -27,13 +26,12 @@ export interface Pinned {
 export async function pinImport(dir: string, source: ImportSource): Promise<Pinned> {
   const wrong = (what: string) => new ImportError("IMPORT", `input "${source.input}": ${dir}: ${what}`);
   const { ownerPublicKey, ledgerKey, pipelineUid, release } = source;
-  const { report, counted, log } = await verifyFolder(dir, { ownerPublicKey, ledgerKey });
+  const { report, counted, log, descriptor: d } = await verifyFolder(dir, { ownerPublicKey, ledgerKey });
   if (report.pipelineUid !== "" && report.pipelineUid !== pipelineUid) throw wrong("is a run of another pipeline");
-  if (!report.ok) {
+  if (!report.ok || !d) {
     const [first] = report.problems;
     throw wrong(`does not verify: ${first ? `${first.file}: ${first.message} [${first.code}]` : "it holds no run"}`);
   }
-  const d = readVersion(dir, report.version);
   const released = Object.hasOwn(d.releases, release) ? d.releases[release] : undefined;
   if (!released) throw wrong(`releases no "${release}" (has ${Object.keys(d.releases).join(", ") || "none"})`);
   const { step, output } = parseEdgeName(released.from);

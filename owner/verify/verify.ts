@@ -3,8 +3,9 @@
  * guests only. Nothing in the folder is believed that does not follow from the keys given here.
  */
 import { publicKey } from "../../protocol/crypto";
+import type { Descriptor } from "../../protocol/messages";
 import type { Recipient } from "../release";
-import { HEAD, MANIFEST, REQUEST } from "../run-folder/layout";
+import { descriptorFile, HEAD, MANIFEST, REQUEST } from "../run-folder/layout";
 import { readCommits, skippedBy, type VerifiedCommit } from "./commits";
 import { checkEdges } from "./edges";
 import { checkEndings } from "./endings";
@@ -21,6 +22,8 @@ export interface VerifyOptions {
   readonly ownerPublicKey: string;
   /** Raw Ed25519, base64url; from outside the folder. */
   readonly ledgerKey: string;
+  /** Pipeline that the caller means; without it, whichever of the owner's the folder holds. */
+  readonly pipelineUid?: string;
   /** Run that the caller means; without it, whichever the folder holds. */
   readonly run?: string;
   /** A head of this ledger that the caller saw before: the log must extend it. */
@@ -35,6 +38,8 @@ export interface VerifiedFolder {
   readonly counted: readonly VerifiedCommit[];
   readonly failed: readonly VerifiedCommit[];
   readonly log: Log;
+  /** The version that ran, as it was verified: never read it from the folder again. Undefined when there is none. */
+  readonly descriptor: Descriptor | undefined;
 }
 
 /** @throws RunFolderError FOLDER_MISSING, ProtocolError KEY for a malformed key; bad content is in the report. */
@@ -51,6 +56,10 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
   const chain = await readChain(folder, { ownerPublicKey, ledgerKey }, findings);
   const first = chain[0]?.descriptor;
   const pipelineUid = first?.pipelineUid ?? "";
+  if (first && options.pipelineUid !== undefined && pipelineUid !== options.pipelineUid) {
+    const message = `is of the owner's pipeline ${pipelineUid}, expected ${options.pipelineUid}`;
+    findings.add("CHAIN", descriptorFile(1), message, "pipelineUid");
+  }
   const log = await Log.read(folder, ledgerKey, pipelineUid, findings);
   await checkPin(log, options.pinnedHead, findings);
   const versions = matchVersions(chain, log, findings);
@@ -93,7 +102,7 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
     released,
     problems: findings.list,
   };
-  return { report, counted, failed, log };
+  return { report, counted, failed, log, descriptor: run?.version.descriptor };
 }
 
 async function checkPin(log: Log, pinned: PinnedHead | undefined, findings: Findings): Promise<void> {

@@ -115,15 +115,37 @@ describe("verify", () => {
     const odd = await sealflow("verify", "folder");
     const oddJson = await sealflow("verify", "folder", "--json");
     for (const name of ["\x1b]0;title\x07", "\u009b2J"]) rmSync(path.join(dir, name));
+    const lines = "x\nreceipts verified: all\u2028x";
+    writeFileSync(path.join(dir, lines), "");
+    const more = await sealflow("verify", "folder");
+    rmSync(path.join(dir, lines));
+    expect(more.stdout).not.toMatch(/^receipts verified: all/m);
+    expect(more.stdout).toContain('"x\\nreceipts verified: all\\u2028x": is no file of a run folder');
     expect(oddJson.stdout).not.toContain("\u009b");
     expect(oddJson.json.problems.map((p: { file: string }) => p.file)).toContain("\u009b2J");
-    expect(odd.stdout).toContain("\ufffd]0;title\ufffd: is no file of a run folder");
+    expect(odd.stdout).toContain('"\\u001b]0;title\\u0007": is no file of a run folder');
     expect(changed.stdout).toMatch(/NOT VERIFIED/);
     expect(changed.stdout).toContain("commits/numbers.0.1.jws");
     const { ledgerKey } = project.connection;
     const other = await sealflow("verify", "folder", "--owner", ledgerKey, "--ledger", ledgerKey, "--json");
     expect(other.code).toBe(2);
     expect(other.json.problems[0]).toMatchObject({ code: "SIGNATURE", file: "descriptors/1.jws" });
+  });
+
+  test("says which pipeline it is of, by its id and the deployment whose keys were taken", async () => {
+    const { stdout, stderr } = await sealflow("verify", "folder");
+    expect(stdout).toContain(`pipeline id: ${project.facts.pipelineUid}`);
+    expect(stderr).toContain("held against test/sums");
+  });
+
+  test("a folder of another pipeline with the same keys is refused where one is meant", async () => {
+    const file = path.join(project.home, "pipelines/test/sums.json");
+    const connection = readFileSync(file, "utf8");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(connection), pipelineUid: "0".repeat(64) }));
+    const { code, stdout } = await sealflow("verify", "folder", "--stack", "test");
+    writeFileSync(file, connection);
+    expect(code).toBe(2);
+    expect(stdout).toContain("descriptors/1.jws, pipelineUid: is of the owner's pipeline");
   });
 
   test("wrong arguments exit 1", async () => {

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import fc from "fast-check";
-import { fetchRun, writeManifest, writeRunFolder } from "../../owner/fetch";
+import { fetchRun, openRunFolder, writeManifest, writeRunFolder } from "../../owner/fetch";
 import { type Report, verifyRunFolder } from "../../owner/verify";
 import { privateKey, rawPublic } from "../../protocol/crypto";
 import { jwsDigest } from "../../protocol/jws";
@@ -417,6 +417,28 @@ describe("fetch", () => {
     expect(places(await verifyRunFolder(dir, { ...keysOf(good), recipient: recipient() }))).toEqual([
       "RELEASED released/metrics",
     ]);
+  });
+
+  test("opens by the version that was verified, whatever the folder holds a moment later", async () => {
+    const dir = await folderOf(good);
+    const file = path.join(dir, "descriptors/2.jws");
+    const keys = {
+      ...keysOf(good),
+      // Asked for after the versions have been read.
+      get run() {
+        writeFileSync(file, "changed\n");
+        return good.run;
+      },
+    };
+    const out = path.join(home, "opened");
+    const opened = openRunFolder({ dir, keys, recipient: recipient(), out });
+    // The manifest's digests are compared last, and tell.
+    expect(places((await opened).report)).toEqual(["FILE_CHANGED descriptors/2.jws"]);
+    await writeManifest(dir);
+    writeFileSync(file, readFileSync(path.join(folder, "descriptors/2.jws")));
+    const { report, released } = await openRunFolder({ dir, keys, recipient: recipient(), out });
+    expect(report.problems).toEqual([]);
+    expect(Object.keys(released).sort()).toEqual(["metrics", "model"]);
   });
 
   test("opens nothing of a run that does not verify", async () => {
