@@ -1,4 +1,7 @@
-/** Pods that a stack asks for, wherever they are written: in workloads of Kubernetes, and as text inside Argo templates. */
+/**
+ * Pods that a stack asks for, wherever they are written: in workloads of Kubernetes, as text inside Argo templates, and by
+ * their form in kinds that nobody here knows (operators, values of charts).
+ */
 import { INITDATA_ANNOTATION, RUNNER_ARGV } from "../policy";
 import type { Seen } from "./types";
 
@@ -23,13 +26,16 @@ const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
   DaemonSet: ["spec", "template"],
   ReplicaSet: ["spec", "template"],
   ReplicationController: ["spec", "template"],
+  PodTemplate: ["template"],
 };
 
 export function podsOf(resource: Seen): Pod[] {
   const kind = /^kubernetes:[^:]+:([A-Za-z]+?)(?:Patch)?$/.exec(resource.type)?.[1];
   if (kind === undefined) return [];
   const direct = podIn(resource, "", kind, resource.props);
-  return [...(direct ? [direct] : []), ...nested(resource, resource.props, "", 0)];
+  const all = [...(direct ? [direct] : []), ...nested(resource, resource.props, "", 0)];
+  // One pod is found by more than one way: by its kind, and by its form; the first says best where it is.
+  return [...new Map([...all].reverse().map((pod) => [pod.spec, pod])).values()].reverse();
 }
 
 const RUNNER = RUNNER_ARGV.at(-1);
@@ -81,10 +87,34 @@ function nested(from: Seen, value: unknown, at: string, depth: number): Pod[] {
   if (typeof value === "string") return manifestsIn(value).flatMap((object) => manifestPods(from, object, at, depth));
   if (Array.isArray(value)) return value.flatMap((item, i) => nested(from, item, `${at}[${i}]`, depth + 1));
   if (!isFields(value)) return [];
-  return Object.entries(value).flatMap(([key, field]) => {
+  const own = formed(from, value, at);
+  const inside = Object.entries(value).flatMap(([key, field]) => {
     const place = at === "" ? key : `${at}.${key}`;
     return [...embedded(from, field, place), ...nested(from, field, place, depth + 1)];
   });
+  return [...own, ...inside];
+}
+
+/** A pod by its form: a spec with containers below its metadata, such a spec alone, or the one container of a template. */
+function formed(from: Seen, value: Fields, at: string): Pod[] {
+  const pod = (spec: Fields, metadata: unknown): Pod => {
+    const { labels, annotations } = isFields(metadata) ? metadata : {};
+    return {
+      from,
+      at,
+      labels: isFields(labels) ? labels : {},
+      annotations: isFields(annotations) ? annotations : {},
+      spec,
+    };
+  };
+  const hasContainers = (spec: unknown): spec is Fields =>
+    isFields(spec) && ["containers", "initContainers"].some((list) => listOf(spec[list]).length > 0);
+  const found = hasContainers(value.spec) ? [pod(value.spec, value.metadata)] : [];
+  if (hasContainers(value)) found.push(pod(value, undefined));
+  for (const key of ["container", "script"]) {
+    if (isFields(value[key])) found.push(pod({ ...value, containers: [value[key]] }, value.metadata));
+  }
+  return found;
 }
 
 /** Items of a list kind: whole objects, not texts. */
@@ -104,7 +134,7 @@ function manifestPods(from: Seen, object: Fields, at: string, depth: number): Po
 /** Sealflow writes manifests as JSON; other text is not a manifest of ours. */
 function manifestsIn(value: string): Fields[] {
   const parsed = manifest(value);
-  return isFields(parsed) && typeof parsed.kind === "string" ? [parsed] : [];
+  return isFields(parsed) ? [parsed] : [];
 }
 
 /** A number that Argo fills in stands without quotes, which JSON does not take. */

@@ -1,6 +1,6 @@
 /** The key broker decides who gets keys: it runs where the operator of the pipelines' cluster has no power, and closed. */
 import type { Rule, Seen, Violation } from "../types";
-import { isFields, isStep, podsOf } from "../workloads";
+import { isStep, podsOf } from "../workloads";
 
 const RELYING_PARTY = new Set(["sealflow:index:Trustee", "sealflow:index:RunLedger"]);
 const ofRelyingParty = ({ parentTypes }: Seen): boolean => parentTypes.some((type) => RELYING_PARTY.has(type));
@@ -46,19 +46,40 @@ export const closedAdminApi: Rule = {
   check: (resource) => (ofRelyingParty(resource) ? openSettings(resource) : []),
 };
 
+/** Wherever a setting is written: in files of ConfigMaps and Secrets, arguments, variables, values of a chart. */
 function openSettings({ type, name, urn, props }: Seen): Violation[] {
-  if (!/^kubernetes:core\/v1:(ConfigMap|Secret)$/.test(type)) return [];
-  return ["data", "stringData"].flatMap((field) => {
-    const entries = isFields(props[field]) ? props[field] : {};
-    return Object.entries(entries).flatMap(([file, content]) => {
-      if (typeof content !== "string") return [];
-      const shown = field === "data" && type.endsWith("Secret") ? decoded(content) : content;
-      return OPEN.filter(([setting]) => setting.test(shown)).map(([, why]) => ({
-        urn,
-        message: `${name}: ${field}["${file}"]: ${why}`,
-      }));
-    });
+  if (!type.startsWith("kubernetes:")) return [];
+  return textsIn(props, "", 0).flatMap(({ at, text }) => {
+    const readings = [plain(text), plain(decoded(text))];
+    return OPEN.filter(([setting]) => readings.some((reading) => setting.test(reading))).map(([, why]) => ({
+      urn,
+      message: `${name}: ${at}: ${why}`,
+    }));
   });
 }
 
-const decoded = (base64: string): string => Buffer.from(base64, "base64").toString("utf8");
+const DEPTH = 12;
+
+function textsIn(value: unknown, at: string, depth: number): { at: string; text: string }[] {
+  if (typeof value === "string") return [{ at, text: value }];
+  if (typeof value !== "object" || value === null || depth > DEPTH) return [];
+  return Object.entries(value).flatMap(([key, field]) => [
+    // A map of values says the setting by its key: `insecure_http: true`.
+    ...(typeof field === "boolean" ? [{ at: `${at}["${key}"]`, text: `${key}: ${field}` }] : []),
+    ...textsIn(
+      field,
+      /^[A-Za-z_]\w*$/.test(key) && !Array.isArray(value) ? (at === "" ? key : `${at}.${key}`) : `${at}["${key}"]`,
+      depth + 1,
+    ),
+  ]);
+}
+
+/** Letters that TOML and JSON let one write by their numbers. */
+const plain = (text: string): string =>
+  text.replace(/\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/g, (as, short?: string, long?: string) => {
+    const code = Number.parseInt(short ?? long ?? "", 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : as;
+  });
+
+const decoded = (base64: string): string =>
+  /^[A-Za-z0-9+/\s]+={0,2}\s*$/.test(base64) ? Buffer.from(base64, "base64").toString("utf8") : "";

@@ -137,6 +137,32 @@ it("looks into lists of objects, and at steps that a shell starts", () => {
   expect(messages(name, [byShell])).toEqual(missing);
 });
 
+it("finds steps by their form, in kinds that it does not know and under names that are none of Kubernetes'", () => {
+  const name = "sealflow-confidential-runtime-class";
+  const pod = job((spec) => {
+    delete spec.runtimeClassName;
+  }).props.spec as Loose;
+  const { template: made } = pod;
+  const container = made.spec.containers[0];
+  for (const [type, props] of [
+    ["kubernetes:core/v1:PodTemplate", { template: made }],
+    ["kubernetes:kubeflow.org/v1:PyTorchJob", { spec: { pytorchReplicaSpecs: { Worker: { template: made } } } }],
+    ["kubernetes:serving.knative.dev/v1:Service", { spec: { template: made } }],
+    ["kubernetes:helm.sh/v3:Release", { values: { extra: { podSpec: made.spec } } }],
+    ["kubernetes:helm.sh/v3:Release", { values: { extra: JSON.stringify({ manifests: { one: made } }) } }],
+    ["kubernetes:argoproj.io/v1alpha1:Workflow", { spec: { templates: [{ name: "a", container }] } }],
+    ["kubernetes:argoproj.io/v1alpha1:Workflow", { spec: { templates: [{ name: "a", script: container }] } }],
+    ["kubernetes:batch/v1:CronJobPatch", { spec: { jobTemplate: { spec: pod } } }],
+    ["kubernetes:apps/v1beta2:StatefulSet", { spec: { template: made } }],
+    ["kubernetes:core/v1:Pod", { spec: { initContainers: [container], containers: [] }, metadata: {} }],
+  ] as [string, Loose][]) {
+    expect([type, messages(name, [seen(type, props)])]).toEqual([
+      type,
+      [expect.stringContaining("runtimeClassName: missing")],
+    ]);
+  }
+});
+
 it("leaves pods alone that are not Sealflow's", () => {
   const web = seen("kubernetes:apps/v1:Deployment", {
     spec: { template: { spec: { containers: [{ name: "web", image: "nginx" }] } } },
@@ -230,6 +256,20 @@ describe("sealflow-closed-admin-api", () => {
     const found = messages("sealflow-closed-admin-api", [seen(`kubernetes:core/v1:${kind}`, props, under)]);
     expect(found).toHaveLength(1);
     expect(found[0]).toContain(words);
+  });
+  it.each([
+    ["core/v1:ConfigMap", { binaryData: { "kbs.toml": Buffer.from("insecure_api = true").toString("base64") } }],
+    ["core/v1:ConfigMapPatch", { data: { "kbs.toml": "insecure_api = true" } }],
+    ["core/v1:SecretList", { items: [{ stringData: { "kbs.toml": "insecure_api = true" } }] }],
+    ["core/v1:ConfigMap", { data: { "kbs.toml": '"insecure\\u005Fapi" = true' } }],
+    [
+      "apps/v1:Deployment",
+      { spec: { template: { spec: { containers: [{ args: ["sh", "-c", "echo insecure_api=true >/x"] }] } } } },
+    ],
+    ["helm.sh/v3:Release", { values: { kbs: { insecure_api: true } } }],
+  ])("refuses an open setting in a %s", (type, props) => {
+    const found = messages("sealflow-closed-admin-api", [seen(`kubernetes:${type}`, props, under)]);
+    expect(found).toEqual([expect.stringContaining("insecure_api lets everybody")]);
   });
   it("accepts closed ones, and does not judge what is not the broker's", () => {
     const closed = { data: { "kbs.toml": "insecure_http = false" } };
