@@ -53,7 +53,7 @@ export function publicKey(curve: Curve, raw: string): KeyObject {
   const name = `${curve} ${raw}`;
   const known = parsedKeys.get(name);
   if (known) return known;
-  const key = parsePublicKey(curve, raw);
+  const key = unkeptPublicKey(curve, raw);
   if (parsedKeys.size >= MAX_PARSED_KEYS) {
     const [oldest] = parsedKeys.keys();
     if (oldest !== undefined) parsedKeys.delete(oldest);
@@ -62,7 +62,8 @@ export function publicKey(curve: Curve, raw: string): KeyObject {
   return key;
 }
 
-function parsePublicKey(curve: Curve, raw: string): KeyObject {
+/** As `publicKey`, for a key that is used once. */
+export function unkeptPublicKey(curve: Curve, raw: string): KeyObject {
   let bytes: Uint8Array;
   try {
     bytes = fromBase64url(raw);

@@ -4,18 +4,11 @@
  * Source: confidential-containers/kbs-types (crate 0.15) and trustee kbs/docs/kbs_attestation_protocol.md.
  * Pure: keys, nonces and initialisation vectors are arguments.
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  diffieHellman,
-  type KeyObject,
-} from "node:crypto";
-import { base64, base64url, concat, fromBase64url, u32be, utf8 } from "./bytes";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { base64, base64url, fromBase64url, utf8 } from "./bytes";
 import { jcs } from "./canonical";
 import { equalBytes, sha384 } from "./crypto";
+import { ALG, ENC, openParts, sealParts } from "./ecdh-es";
 import { ProtocolError } from "./errors";
 import { type Infer, json, literal, nullable, object, text } from "./shape";
 
@@ -127,10 +120,6 @@ export interface JweRandomness {
   readonly iv: Uint8Array;
 }
 
-const ALG = "ECDH-ES+A256KW";
-/** IV of AES key wrap, RFC 3394 section 2.2.3.1. */
-const WRAP_IV = Buffer.alloc(8, 0xa6);
-
 /**
  * Seals as the KBS does: ECDH-ES+A256KW, A256GCM. The header text is made by hand because the guest authenticates not
  * the text it received but its own serialisation of it, `alg`, `enc`, then `epk` with sorted members; any other order
@@ -140,19 +129,12 @@ export function sealKbsJwe(to: TeePubKey, plaintext: Uint8Array, random: JweRand
   if (random.contentKey.length !== 32) throw new ProtocolError("KEY", "content key: expected 32 bytes");
   if (random.iv.length !== 12) throw new ProtocolError("KEY", "IV: expected 12 bytes");
   const epk = teePubKeyOf(random.ephemeral);
-  const header = `{"alg":"${ALG}","enc":"A256GCM","epk":{"crv":"P-256","kty":"EC","x":"${epk.x}","y":"${epk.y}"}}`;
+  const header = `{"alg":"${ALG}","enc":"${ENC}","epk":{"crv":"P-256","kty":"EC","x":"${epk.x}","y":"${epk.y}"}}`;
   const protectedText = base64url(utf8(header));
-  const wrap = createCipheriv("id-aes256-wrap", wrappingKey(random.ephemeral, publicKeyOf(to)), WRAP_IV);
-  const encryptedKey = concat(wrap.update(random.contentKey), wrap.final());
-  const gcm = createCipheriv("aes-256-gcm", random.contentKey, random.iv).setAAD(utf8(protectedText));
-  const ciphertext = concat(gcm.update(plaintext), gcm.final());
-  return {
-    protected: protectedText,
-    encrypted_key: base64url(encryptedKey),
-    iv: base64url(random.iv),
-    ciphertext: base64url(ciphertext),
-    tag: base64url(gcm.getAuthTag()),
-  };
+  const { contentKey, iv, ephemeral: mine } = random;
+  const sealing = { mine, theirs: publicKeyOf(to), contentKey, iv, header: protectedText };
+  const { encryptedKey, ...parts } = sealParts(sealing, plaintext);
+  return { protected: protectedText, encrypted_key: encryptedKey, ...parts };
 }
 
 /**
@@ -163,20 +145,14 @@ export function openKbsJwe(key: KeyObject, jwe: KbsJwe): Uint8Array {
   try {
     const header: unknown = JSON.parse(new TextDecoder().decode(fromBase64url(jwe.protected)));
     const { alg, enc, epk } = header as { alg?: unknown; enc?: unknown; epk?: { x: string; y: string } };
-    if (alg !== ALG || enc !== "A256GCM" || !epk || Object.keys(header as object).length !== 3) {
+    if (alg !== ALG || enc !== ENC || !epk || Object.keys(header as object).length !== 3) {
       throw new Error("other algorithm");
     }
-    const iv = fromBase64url(jwe.iv);
-    const tag = fromBase64url(jwe.tag);
-    if (iv.length !== 12 || tag.length !== 16) throw new Error("other lengths");
     // The guest's own serialisation is the additional data, so a reordered header fails here as it fails there.
     const { x, y } = epk;
     const own = JSON.stringify({ alg, enc, epk: { crv: "P-256", kty: "EC", x, y } });
-    const unwrap = createDecipheriv("id-aes256-wrap", wrappingKey(key, publicKeyOf({ x, y })), WRAP_IV);
-    const contentKey = concat(unwrap.update(fromBase64url(jwe.encrypted_key)), unwrap.final());
-    const gcm = createDecipheriv("aes-256-gcm", contentKey, iv).setAAD(utf8(base64url(utf8(own))));
-    gcm.setAuthTag(tag);
-    return concat(gcm.update(fromBase64url(jwe.ciphertext)), gcm.final());
+    const { encrypted_key: encryptedKey, iv, ciphertext, tag } = jwe;
+    return openParts(key, publicKeyOf({ x, y }), base64url(utf8(own)), { encryptedKey, iv, ciphertext, tag });
   } catch (cause) {
     throw new ProtocolError("KEY", "answer of the KBS: cannot be opened with this guest's key", { cause });
   }
@@ -184,18 +160,6 @@ export function openKbsJwe(key: KeyObject, jwe: KbsJwe): Uint8Array {
 
 const publicKeyOf = ({ x, y }: { x: string; y: string }): KeyObject =>
   createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
-
-/** Concat KDF, RFC 7518 section 4.6.2: one SHA-256 round, empty party information, 256 bits. */
-function wrappingKey(mine: KeyObject, theirs: KeyObject): Uint8Array {
-  const z = diffieHellman({ privateKey: mine, publicKey: theirs });
-  const id = utf8(ALG);
-  const info = concat(u32be(id.length), id, u32be(0), u32be(0), u32be(256));
-  return new Uint8Array(
-    createHash("sha256")
-      .update(concat(u32be(1), new Uint8Array(z), info))
-      .digest(),
-  );
-}
 
 /** Private TEE key from a JWK (tests, simulated guests). @throws ProtocolError KEY. */
 export function teePrivateKey(jwk: { x: string; y: string; d: string }): KeyObject {

@@ -41,7 +41,7 @@ const ASSETS = new Set([".rego", ".wasm", ".json", ".toml", ".yaml", ".txt", ".h
 const GUEST_ENTRY = "guest/main.ts";
 const GUEST_OUTPUT = "guest/runner.js";
 /** What the runner may be made of; anything else in its bundle is an error. */
-const GUEST_INPUTS = /^(guest|protocol)\/|^node_modules\/(jose|canonicalize|croner)\//;
+const GUEST_INPUTS = /^(guest|protocol)\/|^node_modules\/(canonicalize|croner)\//;
 const LEDGER_ENTRY = "relying-party/ledger/main.ts";
 const LEDGER_OUTPUT = "relying-party/ledger-service.js";
 /** Optional parts of pg that no image of ours has. */
@@ -102,7 +102,7 @@ function ledgerHash(root, inputs) {
 function guestHash(root, inputs) {
   const own = listFiles(root, "guest").map((file) => `${file} ${hashFile(root, file)}`);
   const shared = Object.keys(inputs).filter((file) => file.startsWith("protocol/"));
-  const versions = ["jose", "canonicalize", "esbuild"].map((name) => `${name}@${versionOf(root, name)}`);
+  const versions = ["canonicalize", "croner", "esbuild"].map((name) => `${name}@${versionOf(root, name)}`);
   return sha256(
     fs.readFileSync(__filename),
     [...own, ...shared.map((file) => `${file} ${inputs[file]}`), ...versions].join("\n"),
@@ -196,7 +196,7 @@ function bundleGuest(root, dist, stamp, now, log) {
   const foreign = Object.keys(result.metafile.inputs).filter((input) => !GUEST_INPUTS.test(input));
   if (foreign.length > 0) {
     throw new Error(
-      `guest runner: ${foreign.join(", ")} would become part of it; only guest/, protocol/, jose and canonicalize may`,
+      `guest runner: ${foreign.join(", ")} would become part of it; only guest/, protocol/, canonicalize and croner may`,
     );
   }
   writeFile(out, result.outputFiles[0].contents);

@@ -15,7 +15,7 @@ const READS_OWN_FILES = [...PURE, "node:fs", "node:path"];
 const RULES = {
   // Hashing beside the cipher takes a thread; what it computes is still bytes in, bytes out. croner: which minutes a
   // schedule allows is a rule that ledger, guest and verify must read alike; pure, without dependencies.
-  protocol: { own: [], npm: ["jose", "canonicalize", "croner"], node: [...PURE, "node:worker_threads"] },
+  protocol: { own: [], npm: ["canonicalize", "croner"], node: [...PURE, "node:worker_threads"] },
   model: { own: ["protocol"], npm: ["ajv"], node: READS_OWN_FILES },
   policy: {
     own: ["protocol", "model"],
