@@ -1,9 +1,9 @@
 /** The primitives, all from Node's crypto (OpenSSL). Nothing here chooses a key, a nonce or a label. */
 import {
-  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
+  hash,
   hkdfSync,
   type KeyObject,
   sign as nodeSign,
@@ -13,10 +13,12 @@ import {
 import { base64url, buffer, concat, fromBase64url, fromHex, utf8 } from "./bytes";
 import { ProtocolError } from "./errors";
 
-export const sha256 = (b: Uint8Array): Uint8Array => new Uint8Array(createHash("sha256").update(b).digest());
-export const sha384 = (b: Uint8Array): Uint8Array => new Uint8Array(createHash("sha384").update(b).digest());
-export const sha256hex = (b: Uint8Array | string): string => createHash("sha256").update(b).digest("hex");
-export const hmacSha256 = (key: Uint8Array, b: Uint8Array): Uint8Array =>
+export const sha256 = (b: Uint8Array): Uint8Array => new Uint8Array(hash("sha256", b, "buffer"));
+export const sha384 = (b: Uint8Array): Uint8Array => new Uint8Array(hash("sha384", b, "buffer"));
+/** Of a text: of its UTF-8. */
+export const sha256hex = (b: Uint8Array | string): string => hash("sha256", b, "hex");
+/** @param key a key object where it is used often: making one takes longer than the HMAC. */
+export const hmacSha256 = (key: Uint8Array | KeyObject, b: Uint8Array): Uint8Array =>
   new Uint8Array(createHmac("sha256", key).update(b).digest());
 
 /** HKDF-SHA256, RFC 5869. @param length bytes, at most 8160. */

@@ -2,7 +2,14 @@
  * JWE's ECDH-ES+A256KW and A256GCM (RFC 7516, 7518 sections 4.6 and 5.3) on Node's own functions, without its header:
  * each use has exactly one, and says what may stand in it. Pure: keys and initialisation vectors are arguments.
  */
-import { createCipheriv, createDecipheriv, createHash, diffieHellman, type KeyObject } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  diffieHellman,
+  type KeyObject,
+} from "node:crypto";
 import { base64url, concat, fromBase64url, u32be, utf8 } from "./bytes";
 
 export const ALG = "ECDH-ES+A256KW";
@@ -37,7 +44,7 @@ export function sealParts({ mine, theirs, contentKey, iv, header }: Sealing, pla
   if (contentKey.length !== 32 || iv.length !== 12) throw new RangeError("expected a key of 32 bytes, an IV of 12");
   const wrap = createCipheriv("id-aes256-wrap", wrappingKey(mine, theirs), WRAP_IV);
   const encryptedKey = concat(wrap.update(contentKey), wrap.final());
-  const gcm = createCipheriv("aes-256-gcm", contentKey, iv).setAAD(utf8(header));
+  const gcm = createCipheriv("aes-256-gcm", createSecretKey(contentKey), iv).setAAD(utf8(header));
   const ciphertext = concat(gcm.update(plaintext), gcm.final());
   return {
     encryptedKey: base64url(encryptedKey),
@@ -58,15 +65,21 @@ export function openParts(mine: KeyObject, theirs: KeyObject, header: string, pa
   if (encryptedKey.length !== 40 || iv.length !== 12 || tag.length !== 16) throw new RangeError("other lengths");
   const unwrap = createDecipheriv("id-aes256-wrap", wrappingKey(mine, theirs), WRAP_IV);
   const contentKey = concat(unwrap.update(encryptedKey), unwrap.final());
-  const gcm = createDecipheriv("aes-256-gcm", contentKey, iv, { authTagLength: 16 }).setAAD(utf8(header));
+  const gcm = createDecipheriv("aes-256-gcm", createSecretKey(contentKey), iv, { authTagLength: 16 }).setAAD(
+    utf8(header),
+  );
   gcm.setAuthTag(tag);
   return concat(gcm.update(ciphertext), gcm.final());
 }
 
-/** Concat KDF, RFC 7518 section 4.6.2: one round of SHA-256. @throws for a public key that makes the secret zero. */
-function wrappingKey(mine: KeyObject, theirs: KeyObject): Uint8Array {
+/**
+ * Concat KDF, RFC 7518 section 4.6.2: one round of SHA-256. Keys go to ciphers as key objects: of bytes Node finds out by
+ * an exception that they are none, which takes longer than the cipher.
+ * @throws for a public key that makes the secret zero.
+ */
+function wrappingKey(mine: KeyObject, theirs: KeyObject): KeyObject {
   const secret = diffieHellman({ privateKey: mine, publicKey: theirs });
   // OpenSSL refuses points of small order itself (RFC 7748 section 6.1); this does not depend on it.
   if (secret.every((byte) => byte === 0)) throw new RangeError("the shared secret is zero");
-  return createHash("sha256").update(u32be(1)).update(secret).update(KDF_INFO).digest();
+  return createSecretKey(createHash("sha256").update(u32be(1)).update(secret).update(KDF_INFO).digest());
 }

@@ -99,11 +99,30 @@ export function peekJws<T>(typ: JwsType, token: string, shape: Shape<T>): T {
   return parse(shape, table ? { ...table.content, [table.field]: peekRows(beside) } : payload, typ);
 }
 
+export interface OpenedJws<T> {
+  /** Only to learn which key to verify with. */
+  readonly unverified: T;
+  /** As `verifyJws`; what was read once is not read again. */
+  verify(key: KeyObject): Promise<T>;
+}
+
+/** Reads first and verifies then, where the message says with which key. @throws ProtocolError TYPE or SHAPE. */
+export function openJws<T>(typ: JwsType, token: string, shape: Shape<T>): OpenedJws<T> {
+  const unverified = peekJws(typ, token, shape);
+  const verify = async (key: KeyObject): Promise<T> => {
+    // Rows behind a signature are not covered by it alone.
+    if (TABLES[typ] !== undefined) return verifyJws(typ, token, key, shape);
+    verifyCompact(typ, token, key);
+    return unverified;
+  };
+  return { unverified, verify };
+}
+
 /** `typ` of a compact JWS, unverified; undefined when it is none. */
 export const peekType = (token: string): unknown => typeOf(token);
 
 /** The digest by which other messages refer to a JWS: SHA-256 of its compact text without a table's rows, hex. */
-export const jwsDigest = (token: string): string => sha256hex(utf8(withoutRows(token)));
+export const jwsDigest = (token: string): string => sha256hex(withoutRows(token));
 
 function decodeJson(payload: Uint8Array, typ: string): unknown {
   try {

@@ -132,4 +132,4 @@ export function peekReceipt(envelope: unknown): Statement {
 }
 
 /** By which the log refers to a receipt: SHA-256 of the envelope's canonical JSON. */
-export const receiptDigest = (envelope: Dsse): string => sha256hex(utf8(jcs(envelope)));
+export const receiptDigest = (envelope: Dsse): string => sha256hex(jcs(envelope));

@@ -11,7 +11,7 @@ import { DevError } from "./errors";
 import { type DevPaths, devPaths, privateDir, readIfThere, writePrivate } from "./files";
 import { type Lock, takeLock } from "./lock";
 import { readPorts, writePorts } from "./ports";
-import { type Listener, listen } from "./serve";
+import { type Handle, type Listener, listen } from "./serve";
 import { chooseStore } from "./store";
 
 export { type DevStatus, devStatus, startDevDetached, stopDev } from "./background";
@@ -68,9 +68,9 @@ async function start(
   // Ports come first: what is in the services depends on their own URLs.
   let handleKbs: Handle = notReady;
   let handleLedger: Handle = notReady;
-  const kbsServer = await listen("KBS", known?.kbs ?? 0, identity, (req) => handleKbs(req));
+  const kbsServer = await listen("KBS", known?.kbs ?? 0, identity, (...served) => handleKbs(...served));
   undo.push(() => kbsServer.close());
-  const ledgerServer = await listen("ledger", known?.ledger ?? 0, identity, (req) => handleLedger(req));
+  const ledgerServer = await listen("ledger", known?.ledger ?? 0, identity, (...served) => handleLedger(...served));
   undo.push(() => ledgerServer.close());
   if (!known) writePorts(paths, { kbs: kbsServer.port, ledger: ledgerServer.port });
   const kbsUrl = `https://127.0.0.1:${kbsServer.port}`;
@@ -104,8 +104,6 @@ async function start(
   if (readIfThere(paths.connection) !== text) writePrivate(paths.connection, text);
   return connection;
 }
-
-type Handle = (req: Request) => Promise<Response>;
 
 const notReady: Handle = async () =>
   Response.json({ error: { code: "BUSY", message: "starting; retry" } }, { status: 503 });

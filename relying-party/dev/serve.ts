@@ -2,10 +2,13 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { createAdaptorServer, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import type { ServerIdentity } from "./certificates";
 import { DevError } from "./errors";
 import { holderOfPort } from "./process";
+
+/** @param served what Node's server gives beside the request. */
+export type Handle = (req: Request, served: HttpBindings | Http2Bindings) => Promise<Response>;
 
 export interface Listener {
   readonly port: number;
@@ -18,14 +21,9 @@ export interface Listener {
  * @param port 0: any free one.
  * @throws DevError PORT_TAKEN, naming the process that has it if that can be found out.
  */
-export async function listen(
-  what: string,
-  port: number,
-  identity: ServerIdentity,
-  handle: (req: Request) => Promise<Response>,
-): Promise<Listener> {
+export async function listen(what: string, port: number, identity: ServerIdentity, handle: Handle): Promise<Listener> {
   const server = createAdaptorServer({
-    fetch: (req) => handle(req),
+    fetch: handle,
     createServer,
     serverOptions: { cert: identity.certPem, key: identity.keyPem, minVersion: "TLSv1.2" },
     overrideGlobalObjects: false,

@@ -1,11 +1,12 @@
 /** Routes. Each handler reads its input at the border, calls one function of state/, and answers. */
+import type { KeyObject } from "node:crypto";
 import { Hono, type Context as Http } from "hono";
 import { routePath } from "hono/route";
 import { streamSSE } from "hono/streaming";
 import { ProtocolError } from "../../protocol/errors";
 import type { Context } from "./context";
 import { LedgerError, STATUS } from "./errors";
-import { bearer, readToken } from "./input";
+import { bearer, bodyOf, type Served, tokenOf } from "./input";
 import { Metrics } from "./metrics";
 import { type Reader, requireReader } from "./state/authority";
 import { postClaim } from "./state/claims";
@@ -26,13 +27,13 @@ const POLL_MS = 500;
 export interface AppOptions {
   readonly ctx: Context;
   /** The embedded store and the key of its URLs; absent when objects live elsewhere. */
-  readonly objects?: { readonly store: FsStore; readonly key: Uint8Array };
+  readonly objects?: { readonly store: FsStore; readonly key: KeyObject };
   /** Unexpected errors go here; they may name files, never secrets. */
   readonly log: (line: string) => void;
 }
 
-export function createApp({ ctx, objects, log }: AppOptions): Hono {
-  const app = new Hono();
+export function createApp({ ctx, objects, log }: AppOptions): Hono<Served> {
+  const app = new Hono<Served>();
   const metrics = new Metrics();
   const head = async (): Promise<string> => ctx.signer.head(await ctx.db.read(currentHead));
 
@@ -47,7 +48,7 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
   app.get("/v1/key", async (c) => c.json({ ledgerKey: ctx.signer.ledgerKey, head: await head() }));
   app.get("/v1/heads", async (c) => c.json(await heads(ctx, c.req.query("old"))));
   app.post("/v1/pipelines", async (c) => {
-    const registered = await registerDescriptor(ctx, await readToken(c.req.raw));
+    const registered = await registerDescriptor(ctx, await tokenOf(c));
     return c.json({ ...registered, head: await head() });
   });
   app.get("/v1/pipelines/:uid", async (c) => {
@@ -55,12 +56,10 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
     return c.json({ descriptors: await pipelineVersions(ctx, pipelineUid), head: await head() });
   });
   app.post("/v1/pipelines/:uid/revoke", async (c) => {
-    await postRevoke(ctx, c.req.param("uid"), await readToken(c.req.raw));
+    await postRevoke(ctx, c.req.param("uid"), await tokenOf(c));
     return c.json({ head: await head() });
   });
-  app.post("/v1/runs", async (c) =>
-    c.json({ ...(await openRun(ctx, await readToken(c.req.raw))), head: await head() }),
-  );
+  app.post("/v1/runs", async (c) => c.json({ ...(await openRun(ctx, await tokenOf(c))), head: await head() }));
   app.get("/v1/runs", async (c) => {
     const { pipelineUid } = await reader(ctx, c, c.req.query("pipeline"));
     return c.json({ runs: await runsOf(ctx, pipelineUid) });
@@ -74,18 +73,18 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono {
     return c.json(await exportRun(ctx, c.req.param("run"), pipelineUid));
   });
   app.post("/v1/runs/:run/cancel", async (c) => {
-    const cancelled = await cancelRun(ctx, c.req.param("run"), await readToken(c.req.raw));
+    const cancelled = await cancelRun(ctx, c.req.param("run"), await tokenOf(c));
     return c.json({ ...cancelled, head: await head() });
   });
-  app.post("/v1/claims", async (c) => c.json({ token: await postClaim(ctx, await readToken(c.req.raw)) }));
-  app.post("/v1/commits", async (c) => c.json({ token: await postCommit(ctx, await readToken(c.req.raw)) }));
-  app.post("/v1/parts", async (c) => c.json({ token: await postParts(ctx, await readToken(c.req.raw)) }));
-  app.post("/v1/objects", async (c) => c.json(await postUpload(ctx, await readToken(c.req.raw))));
+  app.post("/v1/claims", async (c) => c.json({ token: await postClaim(ctx, await tokenOf(c)) }));
+  app.post("/v1/commits", async (c) => c.json({ token: await postCommit(ctx, await tokenOf(c)) }));
+  app.post("/v1/parts", async (c) => c.json({ token: await postParts(ctx, await tokenOf(c)) }));
+  app.post("/v1/objects", async (c) => c.json(await postUpload(ctx, await tokenOf(c))));
   app.get("/v1/events", async (c) => events(ctx, c, await reader(ctx, c, c.req.query("pipeline"))));
 
   if (objects) {
     const { store, key } = objects;
-    app.put("/objects/*", (c) => putObject(store, key, c.req.raw, ctx.now()));
+    app.put("/objects/*", (c) => putObject(store, key, c.req.url, bodyOf(c), ctx.now()));
     app.get("/objects/*", (c) => getObject(store, key, c.req.raw, ctx.now()));
   }
 

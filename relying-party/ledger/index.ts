@@ -1,5 +1,5 @@
 /** The run ledger, as one function from requests to answers. Listening, TLS and start-up belong to the caller. */
-import { randomBytes } from "node:crypto";
+import { createSecretKey, randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createApp } from "./app";
@@ -8,6 +8,7 @@ import { type Database, openSqlite } from "./database/open";
 import { openPostgres } from "./database/postgres";
 import { LedgerError } from "./errors";
 import { Feed } from "./feed";
+import type { Served } from "./input";
 import { loadOrMakeSecret } from "./key-file";
 import { Signer } from "./signer";
 import { sweep } from "./state/sweep";
@@ -57,11 +58,12 @@ export interface LedgerOptions {
   readonly sweepMs?: number;
   /** Unexpected errors, one line or stack each; default stderr. */
   readonly log?: (line: string) => void;
-  readonly createFile?: FsStoreOptions["createFile"];
+  readonly files?: FsStoreOptions["files"];
 }
 
 export interface Ledger {
-  readonly handle: (req: Request) => Promise<Response>;
+  /** @param served what Node's server gives beside the request, as hono's adapter for it does; not needed. */
+  readonly handle: (req: Request, served?: Served["Bindings"]) => Promise<Response>;
   /** Raw Ed25519 public key, base64url. */
   readonly ledgerKey: string;
   /** Ends what is due now instead of at the next interval. */
@@ -80,7 +82,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   chmodSync(dir, 0o700);
   const seconds = () => Math.floor(now() / 1000);
   const signer = new Signer(loadOrMakeSecret(join(dir, "ledger.key"), random), seconds);
-  const urlKey = loadOrMakeSecret(join(dir, "object-url.key"), random);
+  const urlKey = createSecretKey(loadOrMakeSecret(join(dir, "object-url.key"), random));
   const { postgresUrl: url, postgresCa: ca } = options;
   const db =
     url === undefined ? await openSqlite(dir) : await openPostgres({ url, log, ...(ca === undefined ? {} : { ca }) });
@@ -91,7 +93,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       db,
       key: urlKey,
       publicUrl: publicUrl.replace(/\/$/, ""),
-      ...(options.createFile ? { createFile: options.createFile } : {}),
+      ...(options.files ? { files: options.files } : {}),
     });
     const store: ObjectStore =
       options.storeUrl === undefined ? embedded : openStore(options.storeUrl, db, options.storeSettings);
@@ -111,7 +113,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     const app = createApp({ ctx, ...objects, log });
     const sweeping = repeat(options.sweepMs ?? SWEEP_MS, () => sweep(ctx), log);
     return {
-      handle: async (req) => app.fetch(req),
+      handle: async (req, served) => app.fetch(req, served),
       ledgerKey: signer.ledgerKey,
       sweep: async () => {
         await sweep(ctx);

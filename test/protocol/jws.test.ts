@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { privateKey, publicKey, rawPublic } from "../../protocol/crypto";
-import { jwsDigest, signJws, verifyJws } from "../../protocol/jws";
-import { integer, object } from "../../protocol/shape";
+import { jwsDigest, openJws, signJws, verifyJws } from "../../protocol/jws";
+import { integer, object, record } from "../../protocol/shape";
 
 const key = privateKey("Ed25519", new Uint8Array(32).fill(7));
 const verifier = publicKey("Ed25519", rawPublic(key));
@@ -66,5 +66,37 @@ describe("a signature over a header that no message of ours has", () => {
     await expect(verifyJws("sealflow-run+jwt", signed(header), other, shape)).rejects.toMatchObject({
       code: "SIGNATURE",
     });
+  });
+});
+
+describe("a message that says with which key to verify it", () => {
+  const type = "sealflow-claim+jwt";
+
+  test("is given out by `verify` as it was read, with its own key only", async () => {
+    const opened = openJws(type, await signJws(type, { n: 1 }, key), shape);
+    expect(opened.unverified).toEqual({ n: 1 });
+    expect(await opened.verify(verifier)).toEqual({ n: 1 });
+    const stranger = publicKey("Ed25519", rawPublic(privateKey("Ed25519", new Uint8Array(32).fill(8))));
+    await expect(opened.verify(stranger)).rejects.toMatchObject({ code: "SIGNATURE" });
+  });
+
+  test("is refused for its type and shape before it is verified", async () => {
+    const other = await signJws("sealflow-run+jwt", { n: 1 }, key);
+    await expect(openJws(type, other, shape).verify(verifier)).rejects.toMatchObject({ code: "TYPE" });
+    const large = await signJws(type, { n: 11 }, key);
+    expect(() => openJws(type, large, shape)).toThrow(/n:/);
+    const behind = `${await signJws(type, { n: 1 }, key)}~e30`;
+    expect(() => openJws(type, behind, shape)).toThrow(/rows/);
+  });
+
+  test("with a table has its rows proven, too", async () => {
+    const rows = object({ parameters: record(/^[a-z]$/, integer(0, 10)) });
+    const token = await signJws("sealflow-run+jwt", { parameters: { a: 1, b: 2 } }, key);
+    expect(await openJws("sealflow-run+jwt", token, rows).verify(verifier)).toEqual({ parameters: { a: 1, b: 2 } });
+    const [signed = ""] = token.split("~");
+    const forged = `${signed}~${Buffer.from('{"all":{"a":1,"b":3}}').toString("base64url")}`;
+    const opened = openJws("sealflow-run+jwt", forged, rows);
+    expect(opened.unverified).toEqual({ parameters: { a: 1, b: 3 } });
+    await expect(opened.verify(verifier)).rejects.toMatchObject({ code: "SIGNATURE" });
   });
 });

@@ -1,4 +1,5 @@
-import { createWriteStream, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import * as nodeFs from "node:fs";
+import { type createWriteStream, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -12,7 +13,8 @@ let dir: string;
 let ledger: Ledger;
 let call: ReturnType<typeof caller>;
 let world: World;
-let createFile = createWriteStream;
+/** Where uploads' bytes go, small and large. */
+let files: Pick<typeof nodeFs, "createWriteStream" | "writeFileSync"> = nodeFs;
 let clock = 1_800_000_000_000;
 
 const open = () =>
@@ -21,12 +23,15 @@ const open = () =>
     publicUrl: "https://ledger.test",
     sweepMs: 0,
     now: () => clock,
-    createFile: ((...args: Parameters<typeof createWriteStream>) => createFile(...args)) as typeof createWriteStream,
+    files: {
+      createWriteStream: (...args) => files.createWriteStream(...args),
+      writeFileSync: (...args) => files.writeFileSync(...args),
+    },
   });
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "store-"));
-  createFile = createWriteStream;
+  files = nodeFs;
   clock = 1_800_000_000_000;
   ledger = await open();
   call = caller(ledger);
@@ -134,26 +139,32 @@ describe("an upload", () => {
     expect(await call.put(body.url, ciphertext())).toMatchObject({ status: 400, code: "SHAPE" });
   });
 
-  it("on a full disk is refused with STORE_FULL and leaves nothing", async () => {
+  it.each([
+    ["small", ciphertext()],
+    ["large", new Uint8Array(200_000)],
+  ])("on a full disk is refused with STORE_FULL and leaves nothing: %s", async (_size, bytes) => {
     const { put, object } = await claimed();
-    createFile = (() =>
-      new Writable({
-        write: (_chunk, _encoding, done) =>
-          done(Object.assign(new Error("no space left on device"), { code: "ENOSPC" })),
-      })) as unknown as typeof createWriteStream;
-    const { status, code, body } = await call.put(put, ciphertext());
+    const noSpace = () => Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    files = {
+      createWriteStream: (() =>
+        new Writable({ write: (_chunk, _encoding, done) => done(noSpace()) })) as unknown as typeof createWriteStream,
+      writeFileSync: () => {
+        throw noSpace();
+      },
+    };
+    const { status, code, body } = await call.put(put, bytes);
     expect([status, code]).toEqual([507, "STORE_FULL"]);
     expect(body.error.message).toContain("disk is full");
     expect(temporary()).toEqual([]);
-    createFile = createWriteStream;
-    expect((await call.put(put, ciphertext())).status).toBe(201);
+    files = nodeFs;
+    expect((await call.put(put, bytes)).status).toBe(201);
     expect(readdirSync(join(dir, "objects", object, ".."))).toHaveLength(1);
   });
 
-  it("that breaks off leaves nothing and can be repeated", async () => {
+  it.each([10, 200_000])("that breaks off after %d bytes leaves nothing and can be repeated", async (length) => {
     const { put } = await claimed();
     const broken = new ReadableStream({
-      start: (c) => c.enqueue(new Uint8Array(10)),
+      start: (c) => c.enqueue(new Uint8Array(length)),
       pull: (c) => c.error(new Error("cut")),
     });
     const init = { method: "PUT", body: broken, duplex: "half" } as RequestInit;

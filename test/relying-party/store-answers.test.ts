@@ -1,5 +1,8 @@
 /** A store that answers without end, or with anything: a named error, and no more memory than an honest one takes. */
-import type { Database } from "../../relying-party/ledger/database/open";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Database, openSqlite } from "../../relying-party/ledger/database/open";
 import { MAX_PAGES, pagesOf, textOf } from "../../relying-party/ledger/store/answer";
 import { AzureApi } from "../../relying-party/ledger/store/azure/api";
 import { S3Api } from "../../relying-party/ledger/store/s3/api";
@@ -141,10 +144,17 @@ it.each([
       yield new Uint8Array(10);
     }
   };
-  const found = new VerifiedObjects(db()).find(NAME, size, async () => endless());
-  await expect(found).rejects.toMatchObject({ code: "STORE_ANSWER" });
-  await expect(found).rejects.toThrow(why);
-  expect(read).toBeLessThanOrEqual(1);
+  const dir = mkdtempSync(join(tmpdir(), "store-answers-"));
+  const db = await openSqlite(dir);
+  try {
+    const found = new VerifiedObjects(db).find(NAME, size, async () => endless());
+    await expect(found).rejects.toMatchObject({ code: "STORE_ANSWER" });
+    await expect(found).rejects.toThrow(why);
+    expect(read).toBeLessThanOrEqual(1);
+  } finally {
+    await db.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 describe("XML", () => {

@@ -49,11 +49,13 @@ class TransactionalAdapter extends SqliteAdapter {
   }
 }
 
+const [BEGIN, BEGIN_TO_WRITE, COMMIT, ROLLBACK] = ["begin", "begin immediate", "commit", "rollback"].map((text) =>
+  CompiledQuery.raw(text),
+) as [CompiledQuery, CompiledQuery, CompiledQuery, CompiledQuery];
+
+/** kysely gives the one connection to one user at a time (`supportsMultipleConnections` of its adapter). */
 class NodeSqliteDriver implements Driver {
   #connection: Connection | undefined;
-  /** Resolves when the connection is free. */
-  #free: Promise<void> = Promise.resolve();
-  #release: (() => void) | undefined;
 
   constructor(private readonly options: NodeSqliteOptions) {}
 
@@ -62,32 +64,23 @@ class NodeSqliteDriver implements Driver {
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
-    const before = this.#free;
-    let release = () => {};
-    this.#free = new Promise((resolve) => {
-      release = resolve;
-    });
-    await before;
-    this.#release = release;
     return this.#connection as Connection;
   }
 
-  async releaseConnection(): Promise<void> {
-    this.#release?.();
-  }
+  async releaseConnection(): Promise<void> {}
 
   async beginTransaction(connection: DatabaseConnection, _settings: TransactionSettings): Promise<void> {
-    const text = this.options.mode === "write" ? "begin immediate" : "begin";
-    await patiently(() => connection.executeQuery(CompiledQuery.raw(text)));
+    const begin = this.options.mode === "write" ? BEGIN_TO_WRITE : BEGIN;
+    await patiently(() => connection.executeQuery(begin));
   }
 
   commitTransaction = async (connection: DatabaseConnection): Promise<void> => {
-    await connection.executeQuery(CompiledQuery.raw("commit"));
+    await connection.executeQuery(COMMIT);
   };
 
   rollbackTransaction = async (connection: DatabaseConnection): Promise<void> => {
     // SQLite rolls back by itself after some errors (a full disk); a second rollback would hide the first reason.
-    if ((connection as Connection).inTransaction) await connection.executeQuery(CompiledQuery.raw("rollback"));
+    if ((connection as Connection).inTransaction) await connection.executeQuery(ROLLBACK);
   };
 
   async destroy(): Promise<void> {
@@ -95,9 +88,15 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
+interface Prepared {
+  readonly statement: StatementSync;
+  /** Asking the statement takes longer than a small one does. */
+  readonly hasRows: boolean;
+}
+
 class Connection implements DatabaseConnection {
   readonly #db: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, Prepared>();
 
   constructor(path: string) {
     this.#db = new DatabaseSync(path, { timeout: 50 });
@@ -115,9 +114,9 @@ class Connection implements DatabaseConnection {
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     try {
-      const statement = this.#prepare(sql);
+      const { statement, hasRows } = this.#prepare(sql);
       const values = parameters as (string | number | null | Uint8Array)[];
-      if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] };
+      if (hasRows) return { rows: statement.all(...values) as R[] };
       const { changes } = statement.run(...values);
       return { rows: [], numAffectedRows: BigInt(changes) };
     } catch (error) {
@@ -135,10 +134,11 @@ class Connection implements DatabaseConnection {
     if (this.#db.isOpen) this.#db.close();
   }
 
-  #prepare(sql: string): StatementSync {
+  #prepare(sql: string): Prepared {
     const known = this.#statements.get(sql);
     if (known) return known;
-    const made = this.#db.prepare(sql);
+    const statement = this.#db.prepare(sql);
+    const made = { statement, hasRows: statement.columns().length > 0 };
     // The schema's own statements come once; the oldest leaves.
     if (this.#statements.size >= MAX_STATEMENTS) {
       const [oldest] = this.#statements.keys();

@@ -5,6 +5,7 @@ import { readToken } from "../../../protocol/messages";
 import type { Shape } from "../../../protocol/shape";
 import { type Context, REQUEST_SECONDS, SKEW_SECONDS } from "../context";
 import type { Tx } from "../database/open";
+import { query } from "../database/query";
 import { LedgerError } from "../errors";
 import { versionOf } from "./versions";
 
@@ -28,8 +29,12 @@ export function requireThisLedger({ signer }: Context, ledgerKey: string, what: 
   throw new LedgerError("LEDGER_KEY", `${what}: is for the ledger ${ledgerKey}, and this is ${signer.ledgerKey}`);
 }
 
+const pipelineOf = query((db, { uid }: { uid: string }) =>
+  db.selectFrom("pipelines").selectAll().where("uid", "=", uid),
+);
+
 export async function pipelineRow(tx: Tx, uid: string) {
-  const row = await tx.selectFrom("pipelines").selectAll().where("uid", "=", uid).executeTakeFirst();
+  const [row] = await pipelineOf(tx, { uid });
   if (!row) throw new LedgerError("PIPELINE_UNKNOWN", `pipeline ${uid}: not registered; run "up" first`);
   return row;
 }

@@ -2,10 +2,12 @@
 import { stepsBefore } from "../../../protocol/conditions";
 import { publicKey } from "../../../protocol/crypto";
 import { ProtocolError } from "../../../protocol/errors";
-import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
+import { jwsDigest, type OpenedJws, openJws } from "../../../protocol/jws";
 import { type Claim, type ClaimAnswer, claim, guestSeconds, type REFUSALS } from "../../../protocol/messages";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
+import { change, query } from "../database/query";
+import type { Tables } from "../database/tables";
 import { LedgerError } from "../errors";
 import { type Granted, goAnswer } from "./go";
 import { append } from "./log";
@@ -26,12 +28,11 @@ const MAX_CANDIDATES = 20;
 
 /** @returns the signed answer. @throws ProtocolError or LedgerError when the claim itself does not hold. */
 export async function postClaim(ctx: Context, token: string): Promise<string> {
-  const unverified = peekJws("sealflow-claim+jwt", token, claim);
+  const opened = openJws("sealflow-claim+jwt", token, claim);
+  const { unverified } = opened;
   const digest = jwsDigest(token);
-  const known = await ctx.db.read((tx) => versionsOf(tx, unverified, ctx.now()));
-  if (known.length === 0) return answer(ctx, digest, unknownProgram(unverified));
-
-  const c = await verifyClaim(token, [...new Set(known.map((v) => v.publicKey))]);
+  const c = await verifyClaim(ctx, opened);
+  if (!c) return answer(ctx, digest, unknownProgram(unverified));
   const decision = await ctx.db.write((tx) => decide(ctx, tx, c.claim, digest, c.key));
   ctx.feed.changed();
   return answer(ctx, digest, decision, c.claim);
@@ -43,15 +44,43 @@ const unknownProgram = (c: Claim): Decision => ({
   detail: `no registered version of pipeline ${c.pipelineUid} has this program as step ${c.step}; run "up" again`,
 });
 
-async function verifyClaim(token: string, keys: string[]): Promise<{ claim: Claim; key: string }> {
-  for (const key of keys) {
-    try {
-      return { claim: await verifyJws("sealflow-claim+jwt", token, publicKey("Ed25519", key), claim), key };
-    } catch (error) {
-      if (!(error instanceof ProtocolError) || error.code !== "SIGNATURE") throw error;
-    }
+interface VerifiedClaim {
+  readonly claim: Claim;
+  readonly key: string;
+}
+
+/** The key that verified a program's last claim. `decide` reads which versions have it, so it grants nothing by itself. */
+const lastKeys = new Map<string, string>();
+const MAX_LAST_KEYS = 5000;
+
+/** @returns undefined when no version has this program. @throws LedgerError SIGNATURE. */
+async function verifyClaim(ctx: Context, opened: OpenedJws<Claim>): Promise<VerifiedClaim | undefined> {
+  const { unverified } = opened;
+  const { pipelineUid, step, programId, bundle } = unverified;
+  const name = [pipelineUid, step, programId, bundle].join("|");
+  const last = lastKeys.get(name);
+  const found = last === undefined ? undefined : await verifiedWith(last, opened);
+  if (found) return found;
+  const known = await ctx.db.read((tx) => versionsOf(tx, unverified, ctx.now()));
+  if (known.length === 0) return undefined;
+  for (const key of new Set(known.map((v) => v.publicKey))) {
+    const verified = await verifiedWith(key, opened);
+    if (!verified) continue;
+    const [oldest] = lastKeys.keys();
+    if (lastKeys.size >= MAX_LAST_KEYS && oldest !== undefined) lastKeys.delete(oldest);
+    lastKeys.set(name, key);
+    return verified;
   }
   throw new LedgerError("SIGNATURE", "claim: not signed by the key of this step and program");
+}
+
+async function verifiedWith(key: string, { verify }: OpenedJws<Claim>): Promise<VerifiedClaim | undefined> {
+  try {
+    return { claim: await verify(publicKey("Ed25519", key)), key };
+  } catch (error) {
+    if (error instanceof ProtocolError && error.code === "SIGNATURE") return undefined;
+    throw error;
+  }
 }
 
 interface KnownVersion {
@@ -60,9 +89,9 @@ interface KnownVersion {
   readonly state: VersionState;
 }
 
-/** Versions that have exactly this program and bundle as this step, oldest first. */
-async function versionsOf(tx: Tx, c: Claim, now: number): Promise<KnownVersion[]> {
-  const rows = await tx
+type Asker = Pick<Claim, "programId" | "pipelineUid" | "step" | "bundle">;
+const versionsFor = query((db, c: Asker) =>
+  db
     .selectFrom("programs")
     .innerJoin("versions", "versions.digest", "programs.version")
     .innerJoin("pipelines", "pipelines.uid", "programs.pipeline_uid")
@@ -71,8 +100,12 @@ async function versionsOf(tx: Tx, c: Claim, now: number): Promise<KnownVersion[]
     .where("programs.pipeline_uid", "=", c.pipelineUid)
     .where("programs.step", "=", c.step)
     .where("programs.bundle", "=", c.bundle)
-    .orderBy("versions.sequence")
-    .execute();
+    .orderBy("versions.sequence"),
+);
+
+/** Versions that have exactly this program and bundle as this step, oldest first. */
+async function versionsOf(tx: Tx, c: Asker, now: number): Promise<KnownVersion[]> {
+  const rows = await versionsFor(tx, c);
   return rows.map((row) => ({
     digest: row.digest,
     publicKey: row.public_key,
@@ -82,8 +115,9 @@ async function versionsOf(tx: Tx, c: Claim, now: number): Promise<KnownVersion[]
 
 async function decide(ctx: Context, tx: Tx, c: Claim, digest: string, key: string): Promise<Decision> {
   const now = ctx.now();
-  // Read again: the first look was outside this transaction, and a newer version may have registered since.
+  // Read here: whatever was looked at before, a newer version may have registered since.
   const versions = (await versionsOf(tx, c, now)).filter((v) => v.publicKey === key);
+  if (versions.length === 0) return unknownProgram(c);
   const usable = versions.filter((v) => v.state === "open" || v.state === "draining").map((v) => v.digest);
   const repeated = await repeatedClaim(tx, digest, usable, now);
   if (repeated) return repeated;
@@ -142,9 +176,13 @@ async function stepOf(tx: Tx, version: string, step: string) {
   return found;
 }
 
+const attemptOfClaim = query((db, { digest }: { digest: string }) =>
+  db.selectFrom("attempts").selectAll().where("claim", "=", digest),
+);
+
 /** The same bytes again get the same attempt, as long as it is still going on. */
 async function repeatedClaim(tx: Tx, digest: string, usable: string[], now: number): Promise<Decision | undefined> {
-  const attempt = await tx.selectFrom("attempts").selectAll().where("claim", "=", digest).executeTakeFirst();
+  const [attempt] = await attemptOfClaim(tx, { digest });
   if (!attempt) return undefined;
   const run = await findRun(tx, attempt.run);
   if (!run || !usable.includes(run.version) || stateNow(run, now) !== "open" || attempt.ended !== 0) {
@@ -153,13 +191,16 @@ async function repeatedClaim(tx: Tx, digest: string, usable: string[], now: numb
   return { status: "go", granted: attempt };
 }
 
-async function openRuns(tx: Tx, versions: string[], step: string, now: number): Promise<RunRow[]> {
-  if (versions.length === 0) return [];
-  return tx
+const candidates = query((db, { step, now }: { step: string; now: number }, rows: readonly { version: string }[]) =>
+  db
     .selectFrom("runs")
     .innerJoin("run_steps", "run_steps.run", "runs.run")
     .select(RUN_FIELDS)
-    .where("runs.version", "in", versions)
+    .where(
+      "runs.version",
+      "in",
+      rows.map(({ version }) => version),
+    )
     .where("runs.state", "=", "open")
     .where("runs.expires_at", ">", now)
     .where("run_steps.step", "=", step)
@@ -167,8 +208,16 @@ async function openRuns(tx: Tx, versions: string[], step: string, now: number): 
     .whereRef("run_steps.committed", "<", "run_steps.shards")
     .orderBy("runs.opened_at")
     .orderBy("runs.run")
-    .limit(MAX_CANDIDATES)
-    .execute();
+    .limit(MAX_CANDIDATES),
+);
+
+async function openRuns(tx: Tx, versions: string[], step: string, now: number): Promise<RunRow[]> {
+  if (versions.length === 0) return [];
+  return candidates(
+    tx,
+    { step, now },
+    versions.map((version) => ({ version })),
+  );
 }
 
 /** The run that the engine meant, or why it cannot be. */
@@ -221,9 +270,11 @@ async function noRun(tx: Tx, usable: string[], versions: KnownVersion[], now: nu
   return { status: "refused", refusal: "NO_OPEN_RUN", detail: "no run of this version is open" };
 }
 
-async function stepRow(tx: Tx, run: string, step: string) {
-  return tx.selectFrom("run_steps").selectAll().where("run", "=", run).where("step", "=", step).executeTakeFirst();
-}
+type StepOfRun = Pick<Tables["run_steps"], "run" | "step">;
+const stepOfRun = query((db, { run, step }: StepOfRun) =>
+  db.selectFrom("run_steps").selectAll().where("run", "=", run).where("step", "=", step),
+);
+const stepRow = async (tx: Tx, run: string, step: string) => (await stepOfRun(tx, { run, step }))[0];
 
 async function stepCommitted(tx: Tx, run: string, step: string): Promise<boolean> {
   const row = await stepRow(tx, run, step);
@@ -236,34 +287,56 @@ async function missingProducer(tx: Tx, run: RunRow, step: string): Promise<strin
   return undefined;
 }
 
+const insertAttempt = change((db, a: Omit<Tables["attempts"], "ended">) =>
+  db.insertInto("attempts").values({
+    run: a.run,
+    step: a.step,
+    shard: a.shard,
+    attempt: a.attempt,
+    claim: a.claim,
+    program_id: a.program_id,
+    ended: 0,
+    at: a.at,
+  }),
+);
+
 /** Takes a shard: a fresh one, else one that failed, else a twin of the one that runs longest. */
 async function assign(tx: Tx, run: RunRow, c: Claim, digest: string, now: number): Promise<Granted | undefined> {
   const shard = (await freshShard(tx, run.run, c.step, now)) ?? (await usedShard(tx, run, c.step, now));
   if (!shard) return undefined;
   const place = { run: run.run, step: c.step, shard: shard.shard, attempt: shard.attempt };
-  await tx
-    .insertInto("attempts")
-    .values({ ...place, claim: digest, program_id: c.programId, ended: 0, at: now })
-    .execute();
+  await insertAttempt(tx, { ...place, claim: digest, program_id: c.programId, at: now });
   await append(tx, { kind: "attempt", pipelineUid: c.pipelineUid, digest, ...place, at: now });
   return place;
 }
 
-async function freshShard(tx: Tx, run: string, step: string, now: number) {
-  const taken = await tx
+const takeShard = query((db, { run, step }: StepOfRun) =>
+  db
     .updateTable("run_steps")
     .set((e) => ({ assigned: e("assigned", "+", 1) }))
     .where("run", "=", run)
     .where("step", "=", step)
     .whereRef("assigned", "<", "shards")
-    .returning("assigned")
-    .executeTakeFirst();
+    .returning("assigned"),
+);
+const insertShard = change((db, s: Pick<Tables["shards"], "run" | "step" | "shard" | "claimed_at">) =>
+  db.insertInto("shards").values({
+    run: s.run,
+    step: s.step,
+    shard: s.shard,
+    state: "running",
+    attempts: 1,
+    running: 1,
+    committed_attempt: null,
+    claimed_at: s.claimed_at,
+  }),
+);
+
+async function freshShard(tx: Tx, run: string, step: string, now: number) {
+  const [taken] = await takeShard(tx, { run, step });
   if (!taken) return undefined;
   const shard = taken.assigned - 1;
-  await tx
-    .insertInto("shards")
-    .values({ run, step, shard, state: "running", attempts: 1, running: 1, committed_attempt: null, claimed_at: now })
-    .execute();
+  await insertShard(tx, { run, step, shard, claimed_at: now });
   return { shard, attempt: 1 };
 }
 

@@ -1,11 +1,10 @@
 /** `POST /v1/commits`: the first valid commit of a shard counts, by compare-and-set. */
 
-import { utf8 } from "../../../protocol/bytes";
 import { jcs } from "../../../protocol/canonical";
 import { skippedSteps } from "../../../protocol/conditions";
 import { publicKey, sha256hex } from "../../../protocol/crypto";
 import { ProtocolError } from "../../../protocol/errors";
-import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
+import { jwsDigest, openJws } from "../../../protocol/jws";
 import { objectName } from "../../../protocol/keys";
 import {
   attemptName,
@@ -20,9 +19,10 @@ import {
 import { edgeName } from "../../../protocol/names";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
+import { change, only, query } from "../database/query";
+import type { Tables } from "../database/tables";
 import { LedgerError } from "../errors";
 import { fits } from "../store/types";
-import { pipelineRow } from "./authority";
 import { countedCommit } from "./go";
 import { LOG, shardsOfInput } from "./graph";
 import { append, currentHead, extendsHead } from "./log";
@@ -37,15 +37,21 @@ type Outcome = { status: Exclude<Status, "refused"> } | { status: "refused"; ref
 
 /** Digest by which the log binds what the receipt does not hold. */
 export const commitContent = (c: Commit): string =>
-  sha256hex(utf8(jcs({ outputs: c.outputs, log: c.log, releases: c.releases })));
+  sha256hex(jcs({ outputs: c.outputs, log: c.log, releases: c.releases }));
 
 /** @returns the signed answer. @throws ProtocolError or LedgerError when the commit itself does not hold. */
 export async function postCommit(ctx: Context, token: string): Promise<string> {
-  const unverified = peekJws("sealflow-commit+jwt", token, commit);
-  const place = await ctx.db.read((tx) => placeOf(tx, unverified));
-  const c = await verifyJws("sealflow-commit+jwt", token, publicKey("Ed25519", place.step.publicKey), commit);
+  const { unverified, verify } = openJws("sealflow-commit+jwt", token, commit);
   const digest = jwsDigest(token);
-  const outcome = await settle(ctx, c, place, token, digest);
+  const facts = await ctx.db.read(async (tx) => {
+    const place = await placeOf(tx, unverified);
+    const before = await standing(tx, unverified, digest, place, ctx.now());
+    return before ? { place, before } : { place, bound: await boundBy(tx, unverified, place) };
+  });
+  const { place } = facts;
+  // Nothing of what was read is said before this.
+  const c = await verify(publicKey("Ed25519", place.step.publicKey));
+  const outcome = facts.before ?? (await settle(ctx, c, place, facts.bound, token, digest));
   if (outcome.status !== "refused") ctx.feed.changed();
 
   const body: CommitAnswer = { v: 1, commit: digest, status: outcome.status };
@@ -71,10 +77,15 @@ export async function placeOf(tx: Tx, c: Pick<Commit, "run" | "pipelineUid" | "s
   return { run, d, step, version: run.version };
 }
 
-async function settle(ctx: Context, c: Commit, place: Place, token: string, digest: string): Promise<Outcome> {
-  const before = await ctx.db.read((tx) => standing(tx, c, digest, place, ctx.now()));
-  if (before) return before;
-  const receipt = await checkAll(ctx, c, place);
+async function settle(
+  ctx: Context,
+  c: Commit,
+  place: Place,
+  bound: Bound,
+  token: string,
+  digest: string,
+): Promise<Outcome> {
+  const receipt = await checkAll(ctx, c, place, bound);
   if ("status" in receipt) return receipt;
   const missing = await missingObject(ctx, c);
   if (missing) return missing;
@@ -86,6 +97,35 @@ async function settle(ctx: Context, c: Commit, place: Place, token: string, dige
 
 const refused = (refusal: CommitRefusal, detail: string): Outcome => ({ status: "refused", refusal, detail });
 
+const reported = query((db, { digest }: { digest: string }) =>
+  db.selectFrom("commits").select("outcome").where("digest", "=", digest),
+);
+const runAndVersion = query((db, { run }: { run: string }) =>
+  db
+    .selectFrom("runs")
+    .innerJoin("versions", "versions.digest", "runs.version")
+    .innerJoin("pipelines", "pipelines.uid", "versions.pipeline_uid")
+    .select(["runs.state", "runs.expires_at", "closes_at", "revoked_at", "closed_at"])
+    .where("runs.run", "=", run),
+);
+/** Where a row is in tables of attempts. */
+type AttemptKey = Pick<Tables["attempts"], "run" | "step" | "shard" | "attempt">;
+const attemptAndShard = query((db, { run, step, shard, attempt }: AttemptKey) =>
+  db
+    .selectFrom("attempts")
+    .innerJoin("shards", (j) =>
+      j
+        .onRef("shards.run", "=", "attempts.run")
+        .onRef("shards.step", "=", "attempts.step")
+        .onRef("shards.shard", "=", "attempts.shard"),
+    )
+    .select(["attempts.program_id", "attempts.ended", "shards.committed_attempt"])
+    .where("attempts.run", "=", run)
+    .where("attempts.step", "=", step)
+    .where("attempts.shard", "=", shard)
+    .where("attempts.attempt", "=", attempt),
+);
+
 /** Decides what needs no look at the receipt: repeated bytes, twins, ended runs and versions, unknown attempts. */
 export async function standing(
   tx: Tx,
@@ -94,54 +134,41 @@ export async function standing(
   place: Place,
   now: number,
 ): Promise<Outcome | undefined> {
-  const known = await tx.selectFrom("commits").select("outcome").where("digest", "=", digest).executeTakeFirst();
+  const [known] = await reported(tx, { digest });
   if (known) return { status: known.outcome === "ok" ? "committed" : "recorded" };
-  const run = await findRun(tx, c.run);
+  const [run] = await runAndVersion(tx, { run: c.run });
   if (!run) return refused("RUN_CLOSED", "the run is gone");
   // All shards of a run that succeeded are committed, so this one is a twin.
   if (run.state === "succeeded") return { status: "superseded" };
 
-  const version = await tx
-    .selectFrom("versions")
-    .select(["closes_at", "revoked_at"])
-    .where("digest", "=", place.version)
-    .executeTakeFirstOrThrow();
-  const state = versionState(version, await pipelineRow(tx, c.pipelineUid), now);
+  const state = versionState(run, run, now);
   if (state === "revoked") return refused("REVOKED", "the run's version is revoked");
   if (state === "closed") return refused("VERSION_CLOSED", "the run's version is closed");
   const runState = stateNow(run, now);
   if (runState !== "open") return refused("RUN_CLOSED", `the run is ${runState}`);
 
-  const attempt = await tx
-    .selectFrom("attempts")
-    .select(["program_id", "ended"])
-    .where("run", "=", c.run)
-    .where("step", "=", c.step)
-    .where("shard", "=", c.shard)
-    .where("attempt", "=", c.attempt)
-    .executeTakeFirst();
+  const [attempt] = await attemptAndShard(tx, c);
   if (!attempt || attempt.program_id !== c.programId || attempt.program_id !== place.step.programId) {
     return refused("ATTEMPT_UNKNOWN", `${attemptName(c)}: was not granted to this program`);
   }
   if (attempt.ended !== 0) return refused("ATTEMPT_UNKNOWN", `${attemptName(c)}: has reported its end already`);
-  if (await isCommitted(tx, c)) return { status: "superseded" };
-  return undefined;
+  return attempt.committed_attempt === null ? undefined : { status: "superseded" };
 }
 
-async function isCommitted(tx: Tx, c: Attempt): Promise<boolean> {
-  const row = await tx
-    .selectFrom("shards")
-    .select("committed_attempt")
-    .where("run", "=", c.run)
-    .where("step", "=", c.step)
-    .where("shard", "=", c.shard)
-    .executeTakeFirst();
-  return row !== undefined && row.committed_attempt !== null;
-}
+/** What the receipt must repeat of what was committed before, and of what opened the run. */
+const boundBy = async (tx: Tx, c: Commit, { d }: Place) => ({
+  digests: await committedDigests(tx, c, d),
+  content: (await openingOf(tx, c.run)).content,
+});
 
-async function checkAll(ctx: Context, c: Commit, { d, step, version }: Place): Promise<Statement | Outcome> {
-  const digests = await ctx.db.read((tx) => committedDigests(tx, c, d));
-  const { content } = await ctx.db.read((tx) => openingOf(tx, c.run));
+type Bound = Awaited<ReturnType<typeof boundBy>>;
+
+async function checkAll(
+  ctx: Context,
+  c: Commit,
+  { d, step, version }: Place,
+  { digests, content }: Bound,
+): Promise<Statement | Outcome> {
   const { receipt, problems } = checkReceipt({
     commit: c,
     version,
@@ -191,6 +218,29 @@ async function missingObject(ctx: Context, c: Commit): Promise<Outcome | undefin
   return undefined;
 }
 
+const insertCommit = change((db, c: Tables["commits"]) =>
+  db.insertInto("commits").values({
+    digest: c.digest,
+    run: c.run,
+    step: c.step,
+    shard: c.shard,
+    attempt: c.attempt,
+    outcome: c.outcome,
+    exit_class: c.exit_class,
+    token: c.token,
+    leaf: c.leaf,
+  }),
+);
+const endAttempt = change((db, { run, step, shard, attempt }: AttemptKey) =>
+  db
+    .updateTable("attempts")
+    .set({ ended: 1 })
+    .where("run", "=", run)
+    .where("step", "=", step)
+    .where("shard", "=", shard)
+    .where("attempt", "=", attempt),
+);
+
 async function record(
   tx: Tx,
   c: Commit,
@@ -213,28 +263,10 @@ async function record(
     content: commitContent(c),
     at: now,
   });
-  await tx
-    .insertInto("commits")
-    .values({
-      digest,
-      run: c.run,
-      step: c.step,
-      shard: c.shard,
-      attempt: c.attempt,
-      outcome: c.outcome,
-      exit_class: receipt.predicate.exitClass,
-      token,
-      leaf,
-    })
-    .execute();
-  await tx
-    .updateTable("attempts")
-    .set({ ended: 1 })
-    .where("run", "=", c.run)
-    .where("step", "=", c.step)
-    .where("shard", "=", c.shard)
-    .where("attempt", "=", c.attempt)
-    .execute();
+  const { run, step, shard, attempt, outcome } = c;
+  const exit_class = receipt.predicate.exitClass;
+  await insertCommit(tx, { digest, run, step, shard, attempt, outcome, exit_class, token, leaf });
+  await endAttempt(tx, c);
   if (ok) {
     if (receipt.predicate.declassified) await skipSteps(tx, c, place.d, receipt.predicate.declassified);
     await countShard(tx, c, now);
@@ -242,18 +274,18 @@ async function record(
   return { status: ok ? "committed" : "recorded" };
 }
 
-/** The compare-and-set that makes a commit count. */
-async function winShard(tx: Tx, c: Commit): Promise<boolean> {
-  const { numUpdatedRows } = await tx
+const commitShard = change((db, { run, step, shard, attempt }: AttemptKey) =>
+  db
     .updateTable("shards")
-    .set((e) => ({ committed_attempt: c.attempt, state: "committed" as const, running: e("running", "-", 1) }))
-    .where("run", "=", c.run)
-    .where("step", "=", c.step)
-    .where("shard", "=", c.shard)
-    .where("committed_attempt", "is", null)
-    .executeTakeFirst();
-  return numUpdatedRows === 1n;
-}
+    .set((e) => ({ committed_attempt: attempt, state: "committed" as const, running: e("running", "-", 1) }))
+    .where("run", "=", run)
+    .where("step", "=", step)
+    .where("shard", "=", shard)
+    .where("committed_attempt", "is", null),
+);
+
+/** The compare-and-set that makes a commit count. */
+const winShard = async (tx: Tx, c: Commit): Promise<boolean> => (await commitShard(tx, c)) === 1;
 
 /** The bits of this commit decide for good: what is skipped now is never granted, and the run does not wait for it. */
 async function skipSteps(tx: Tx, c: Commit, d: Place["d"], bits: Readonly<Record<string, boolean>>): Promise<void> {
@@ -276,19 +308,24 @@ async function skipSteps(tx: Tx, c: Commit, d: Place["d"], bits: Readonly<Record
   }
 }
 
-async function countShard(tx: Tx, c: Commit, now: number): Promise<void> {
-  await tx
+const countInStep = change((db, { run, step }: Pick<Commit, "run" | "step">) =>
+  db
     .updateTable("run_steps")
     .set((e) => ({ committed: e("committed", "+", 1) }))
-    .where("run", "=", c.run)
-    .where("step", "=", c.step)
-    .execute();
-  const { remaining } = await tx
+    .where("run", "=", run)
+    .where("step", "=", step),
+);
+const countInRun = query((db, { run }: Pick<Commit, "run">) =>
+  db
     .updateTable("runs")
     .set((e) => ({ remaining: e("remaining", "-", 1) }))
-    .where("run", "=", c.run)
-    .returning("remaining")
-    .executeTakeFirstOrThrow();
+    .where("run", "=", run)
+    .returning("remaining"),
+);
+
+async function countShard(tx: Tx, c: Commit, now: number): Promise<void> {
+  await countInStep(tx, c);
+  const { remaining } = only(await countInRun(tx, c), `run ${c.run}`);
   if (remaining === 0) await endRun(tx, c.run, "succeeded", now);
 }
 

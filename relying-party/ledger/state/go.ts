@@ -19,6 +19,7 @@ import { parseEdgeName } from "../../../protocol/names";
 import type { RunContent } from "../../../protocol/opening";
 import type { Context } from "../context";
 import type { Tx } from "../database/open";
+import { only, query } from "../database/query";
 import { LedgerError } from "../errors";
 import { LOG, shardsOfInput } from "./graph";
 import { consistency, currentHead, inclusion } from "./log";
@@ -167,12 +168,12 @@ async function conditionOf(tx: Tx, run: string, from: string, size: number): Pro
 
 type CountedCommit = NonNullable<Awaited<ReturnType<typeof countedCommit>>>;
 
+const entryAt = query((db, { seq }: { seq: number }) =>
+  db.selectFrom("log_entries").select("entry").where("seq", "=", seq),
+);
+
 async function proofOf(tx: Tx, { commit: c, leaf }: CountedCommit, size: number): Promise<ClaimCondition> {
-  const { entry } = await tx
-    .selectFrom("log_entries")
-    .select("entry")
-    .where("seq", "=", leaf)
-    .executeTakeFirstOrThrow();
+  const { entry } = only(await entryAt(tx, { seq: leaf }), `entry ${leaf}`);
   return {
     attempt: c.attempt,
     receipt: c.receipt,
@@ -183,9 +184,8 @@ async function proofOf(tx: Tx, { commit: c, leaf }: CountedCommit, size: number)
   };
 }
 
-/** The one counted commit of a shard. */
-export async function countedCommit(tx: Tx, run: string, step: string, shard: number) {
-  const row = await tx
+const counted = query((db, { run, step, shard }: Omit<Granted, "attempt">) =>
+  db
     .selectFrom("commits")
     .innerJoin("shards", (j) =>
       j
@@ -197,8 +197,12 @@ export async function countedCommit(tx: Tx, run: string, step: string, shard: nu
     .select(["commits.token", "commits.leaf"])
     .where("commits.run", "=", run)
     .where("commits.step", "=", step)
-    .where("commits.shard", "=", shard)
-    .executeTakeFirst();
+    .where("commits.shard", "=", shard),
+);
+
+/** The one counted commit of a shard. */
+export async function countedCommit(tx: Tx, run: string, step: string, shard: number) {
+  const [row] = await counted(tx, { run, step, shard });
   return row
     ? { leaf: row.leaf, token: row.token, commit: peekJws("sealflow-commit+jwt", row.token, commit) }
     : undefined;

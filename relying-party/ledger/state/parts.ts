@@ -1,6 +1,6 @@
 /** `POST /v1/parts`: places for one object of a running attempt, for stores that are not the ledger itself. */
 import { publicKey } from "../../../protocol/crypto";
-import { jwsDigest, peekJws, verifyJws } from "../../../protocol/jws";
+import { jwsDigest, openJws } from "../../../protocol/jws";
 import { objectName } from "../../../protocol/keys";
 import { attemptName, type PartsAnswer, partsRequest } from "../../../protocol/messages";
 import type { Context } from "../context";
@@ -15,17 +15,20 @@ const MAX_SIZE = 5 * 1024 ** 4;
 
 /** @returns the signed answer. @throws ProtocolError or LedgerError when the attempt has no business to upload. */
 export async function postParts(ctx: Context, token: string): Promise<string> {
-  const unverified = peekJws("sealflow-parts+jwt", token, partsRequest);
-  const place = await ctx.db.read((tx) => placeOf(tx, unverified));
-  const r = await verifyJws("sealflow-parts+jwt", token, publicKey("Ed25519", place.step.publicKey), partsRequest);
+  const { unverified, verify } = openJws("sealflow-parts+jwt", token, partsRequest);
   const request = jwsDigest(token);
+  const { place, ended } = await ctx.db.read(async (tx) => {
+    const place = await placeOf(tx, unverified);
+    return { place, ended: await standing(tx, unverified, request, place, ctx.now()) };
+  });
+  // Nothing of what was read is said before this.
+  const r = await verify(publicKey("Ed25519", place.step.publicKey));
   if (r.output !== LOG && !Object.hasOwn(place.step.outputs, r.output)) {
     throw new LedgerError("NOT_FOUND", `${attemptName(r)}: the step has no output ${r.output}`);
   }
   if (r.size < 1 || r.size > MAX_SIZE) {
     throw new LedgerError("TOO_LARGE", `${attemptName(r)}: output ${r.output} of ${r.size} bytes, at most ${MAX_SIZE}`);
   }
-  const ended = await ctx.db.read((tx) => standing(tx, r, request, place, ctx.now()));
   if (ended) {
     const why = ended.status === "refused" ? ended.detail : "another attempt was committed";
     throw new LedgerError("RUN_CLOSED", `${attemptName(r)}: takes no objects any more: ${why}`);

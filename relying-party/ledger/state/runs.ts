@@ -13,6 +13,7 @@ import { isSlot } from "../../../protocol/slots";
 import { splitTable, tableBehind } from "../../../protocol/table";
 import { type Context, RUN_REQUEST_SECONDS, SKEW_SECONDS } from "../context";
 import type { Tx } from "../database/open";
+import { change, query } from "../database/query";
 import type { RunState, Tables } from "../database/tables";
 import { LedgerError } from "../errors";
 import { fits } from "../store/types";
@@ -98,17 +99,18 @@ export async function cancelRun(ctx: Context, run: string, token: string): Promi
   return { state };
 }
 
-/** Compare-and-set from open, which an expired run no longer is. @returns false when the run had ended already. */
-export async function endRun(tx: Tx, run: string, state: RunState, now: number): Promise<boolean> {
-  const { numUpdatedRows } = await tx
+const closeRun = change((db, { run, state, now }: { run: string; state: RunState; now: number }) =>
+  db
     .updateTable("runs")
     .set({ state, ended_at: now })
     .where("run", "=", run)
     .where("state", "=", "open")
-    .where("expires_at", ">", now)
-    .executeTakeFirst();
-  return numUpdatedRows === 1n;
-}
+    .where("expires_at", ">", now),
+);
+
+/** Compare-and-set from open, which an expired run no longer is. @returns false when the run had ended already. */
+export const endRun = async (tx: Tx, run: string, state: RunState, now: number): Promise<boolean> =>
+  (await closeRun(tx, { run, state, now })) === 1;
 
 /** All but the text that opened it, which may be long: `openingOf`. */
 export const RUN_FIELDS = [
@@ -125,8 +127,8 @@ export const RUN_FIELDS = [
 ] as const;
 export type RunRow = Omit<Tables["runs"], "request">;
 
-export const findRun = (tx: Tx, run: string): Promise<RunRow | undefined> =>
-  tx.selectFrom("runs").select(RUN_FIELDS).where("run", "=", run).executeTakeFirst();
+const runRow = query((db, { run }: { run: string }) => db.selectFrom("runs").select(RUN_FIELDS).where("run", "=", run));
+export const findRun = async (tx: Tx, run: string): Promise<RunRow | undefined> => (await runRow(tx, { run }))[0];
 
 /** A run of another pipeline is as unknown as one that does not exist. */
 export async function requireRun(tx: Tx, run: string, pipelineUid: string) {

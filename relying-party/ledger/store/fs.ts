@@ -1,15 +1,28 @@
 /** Objects as files: written beside their place, synced, linked there once. Digest and size are kept while streaming. */
-import { createHash, randomBytes } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { link, mkdir, open, readdir, rm, stat, unlink } from "node:fs/promises";
+import { createHash, type KeyObject, randomBytes } from "node:crypto";
+import * as nodeFs from "node:fs";
+import {
+  closeSync,
+  createReadStream,
+  fsync,
+  linkSync,
+  open as openFile,
+  openSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { mkdir, open, readdir, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Readable, Transform } from "node:stream";
+import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
+import { sha256hex } from "../../../protocol/crypto";
 import type { ObjectParts } from "../../../protocol/messages";
 import type { Database } from "../database/open";
 import { LedgerError } from "../errors";
 import { OBJECT_NAME, type ObjectStore, type StoredObject } from "./types";
 import { signedUrl } from "./urls";
+import { rememberObject, storedObject } from "./verified";
 
 /** A temporary file this old belongs to no upload any more, milliseconds. */
 const STALE_MS = 24 * 3600 * 1000;
@@ -19,14 +32,26 @@ export interface FsStoreOptions {
   readonly dir: string;
   readonly db: Database;
   /** Key of the URLs, 32 bytes. */
-  readonly key: Uint8Array;
+  readonly key: KeyObject;
   /** Base of the URLs, without a slash at the end. */
   readonly publicUrl: string;
   /** Where an upload's bytes go; replaced in tests of a full disk. */
-  readonly createFile?: typeof createWriteStream;
+  readonly files?: Pick<typeof nodeFs, "createWriteStream" | "writeFileSync">;
 }
 
+/** Objects up to this size are in memory before they are written, bytes: a log is 64 KiB and a little. */
+const SMALL = 128 * 1024;
+/**
+ * Whatever waits for the disk is done in a thread, making a file among it: that waits for the file system's journal. The
+ * other calls are made at once: handing one to a thread and back takes several times the call.
+ */
+const [create, sync] = [promisify(openFile), promisify(fsync)];
+
 export class FsStore implements ObjectStore {
+  /** Folders that are not on the disk yet. */
+  readonly #making = new Map<string, Promise<void>>();
+  readonly #syncs = new DirSyncs();
+
   constructor(private readonly options: FsStoreOptions) {}
 
   /** Makes the folders and removes what crashed uploads left. */
@@ -53,12 +78,8 @@ export class FsStore implements ObjectStore {
 
   async stat(name: string): Promise<StoredObject | undefined> {
     const path = this.#path(name);
-    const [row, file] = await Promise.all([
-      this.options.db.read((tx) =>
-        tx.selectFrom("objects").select(["digest", "size"]).where("name", "=", name).executeTakeFirst(),
-      ),
-      stat(path).catch(absent),
-    ]);
+    const row = await this.options.db.read((tx) => storedObject(tx, name));
+    const file = statSync(path, { throwIfNoEntry: false });
     if (!file) return undefined;
     if (row && row.size === file.size) return row;
     // A crash came between the link and the row.
@@ -72,7 +93,7 @@ export class FsStore implements ObjectStore {
    * @returns created: false when the same bytes were there.
    * @throws LedgerError OBJECT_CONFLICT, STORE_FULL, INTERRUPTED, SHAPE (a dataset object whose name is not its digest).
    */
-  async put(name: string, body: Readable): Promise<StoredObject & { created: boolean }> {
+  async put(name: string, body: AsyncIterable<Uint8Array>): Promise<StoredObject & { created: boolean }> {
     const path = this.#path(name);
     const temporary = join(this.#temporaryDir, randomBytes(12).toString("hex"));
     try {
@@ -80,21 +101,20 @@ export class FsStore implements ObjectStore {
       if (name.startsWith("datasets/") && name !== `datasets/${found.digest}`) {
         throw new LedgerError("SHAPE", `object ${name}: the bytes have the digest ${found.digest}`);
       }
-      await makeDir(dirname(path));
-      const created = await linkOnce(temporary, path);
+      const created = await this.#place(temporary, path);
       const there = created ? found : await this.stat(name);
       if (there?.digest !== found.digest) {
         throw new LedgerError("OBJECT_CONFLICT", `object ${name}: other bytes are already stored; claim a new attempt`);
       }
       if (created) {
-        await syncDir(dirname(path));
+        await this.#syncs.of(dirname(path));
         await this.#remember(name, found);
       }
       return { ...found, created };
     } catch (error) {
       throw full(error);
     } finally {
-      await rm(temporary, { force: true });
+      remove(temporary);
     }
   }
 
@@ -129,8 +149,49 @@ export class FsStore implements ObjectStore {
     return join(this.options.dir, name);
   }
 
-  /** Hash and write in one pass; on the disk when it returns. */
-  async #receive(path: string, body: Readable): Promise<StoredObject> {
+  /** @returns false when a file was there. */
+  async #place(temporary: string, path: string): Promise<boolean> {
+    const dir = dirname(path);
+    await this.#making.get(dir);
+    try {
+      return linkOnce(temporary, path);
+    } catch (error) {
+      absent(error as NodeJS.ErrnoException);
+    }
+    // The first object of its run, perhaps beside others.
+    const making = this.#making.get(dir) ?? makeDir(dir).finally(() => this.#making.delete(dir));
+    this.#making.set(dir, making);
+    await making;
+    return linkOnce(temporary, path);
+  }
+
+  /** On the disk when it returns. */
+  async #receive(path: string, body: AsyncIterable<Uint8Array>): Promise<StoredObject> {
+    const rest = body[Symbol.asyncIterator]();
+    const chunks: Uint8Array[] = [];
+    for (let size = 0; size <= SMALL; size += chunks.at(-1)?.length ?? 0) {
+      const { value, done } = await rest.next().catch((cause) => {
+        throw interrupted(cause);
+      });
+      if (done) return this.#write(path, Buffer.concat(chunks));
+      chunks.push(value);
+    }
+    return this.#stream(path, Readable.from(chain(chunks, rest), { objectMode: false }));
+  }
+
+  async #write(path: string, bytes: Uint8Array): Promise<StoredObject> {
+    const file = await create(path, "wx", 0o600);
+    try {
+      (this.options.files ?? nodeFs).writeFileSync(file, bytes);
+      await sync(file);
+    } finally {
+      closeSync(file);
+    }
+    return { digest: sha256hex(bytes), size: bytes.length };
+  }
+
+  /** Hash and write in one pass. */
+  async #stream(path: string, body: Readable): Promise<StoredObject> {
     const hash = createHash("sha256");
     let size = 0;
     const measure = new Transform({
@@ -140,8 +201,8 @@ export class FsStore implements ObjectStore {
         done(null, chunk);
       },
     });
-    const make = this.options.createFile ?? createWriteStream;
-    const file = make(path, { flags: "wx", mode: 0o600, flush: true, highWaterMark: 1024 * 1024 });
+    const { createWriteStream } = this.options.files ?? nodeFs;
+    const file = createWriteStream(path, { flags: "wx", mode: 0o600, flush: true, highWaterMark: 1024 * 1024 });
     // Whichever fails takes the other with it; only the first one says whose fault it was.
     let first: "body" | "file" | undefined;
     body.once("error", () => {
@@ -151,20 +212,13 @@ export class FsStore implements ObjectStore {
       first ??= "file";
     });
     await pipeline(body, measure, file).catch((cause) => {
-      if (first !== "body") throw cause;
-      throw new LedgerError("INTERRUPTED", "upload: broke off before its end; repeat it", { cause });
+      throw first === "body" ? interrupted(cause) : cause;
     });
     return { digest: hash.digest("hex"), size };
   }
 
   async #remember(name: string, { digest, size }: StoredObject): Promise<void> {
-    await this.options.db.write((tx) =>
-      tx
-        .insertInto("objects")
-        .values({ name, digest, size })
-        .onConflict((c) => c.column("name").doUpdateSet({ digest, size }))
-        .execute(),
-    );
+    await this.options.db.write((tx) => rememberObject(tx, { name, digest, size }));
   }
 }
 
@@ -173,14 +227,22 @@ function absent(error: NodeJS.ErrnoException): undefined {
   return undefined;
 }
 
+const interrupted = (cause: unknown): LedgerError =>
+  new LedgerError("INTERRUPTED", "upload: broke off before its end; repeat it", { cause });
+
+async function* chain(chunks: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+  yield* { [Symbol.asyncIterator]: () => rest };
+}
+
 /** link() never replaces a file, unlike rename(). @returns false when one was there. */
-async function linkOnce(from: string, to: string): Promise<boolean> {
+function linkOnce(from: string, to: string): boolean {
   try {
-    await link(from, to);
+    linkSync(from, to);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    return false;
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
   }
 }
 
@@ -190,12 +252,47 @@ async function makeDir(path: string): Promise<void> {
   for (let at = path; first !== undefined && at.length >= first.length; at = dirname(at)) await syncDir(dirname(at));
 }
 
+/** Those who wait for the same folder wait for one sync, which begins after all of them had linked. */
+class DirSyncs {
+  readonly #next = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, Promise<void>>();
+
+  of(path: string): Promise<void> {
+    const next = this.#next.get(path) ?? this.#after(this.#running.get(path), path);
+    this.#next.set(path, next);
+    return next;
+  }
+
+  async #after(running: Promise<void> | undefined, path: string): Promise<void> {
+    // Its failure is told to those who waited for it.
+    await running?.catch(() => {});
+    // Whoever comes from here on needs another one.
+    this.#next.delete(path);
+    const own = syncDir(path);
+    this.#running.set(path, own);
+    try {
+      await own;
+    } finally {
+      if (this.#running.get(path) === own) this.#running.delete(path);
+    }
+  }
+}
+
 async function syncDir(path: string): Promise<void> {
-  const dir = await open(path, "r");
+  const dir = openSync(path, "r");
   try {
-    await dir.sync();
+    await sync(dir);
   } finally {
-    await dir.close();
+    closeSync(dir);
+  }
+}
+
+/** Not there is fine. */
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    absent(error as NodeJS.ErrnoException);
   }
 }
 

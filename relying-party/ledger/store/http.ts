@@ -1,20 +1,25 @@
 /** `PUT|GET|HEAD /objects/<name>`: the store's own HTTP. Bodies stream; nothing is held in memory. */
+import type { KeyObject } from "node:crypto";
 import { Readable } from "node:stream";
-import type { ReadableStream as WebStream } from "node:stream/web";
 import { LedgerError } from "../errors";
 import type { FsStore } from "./fs";
 import { verifyUrl } from "./urls";
 
-export async function putObject(store: FsStore, key: Uint8Array, req: Request, now: number): Promise<Response> {
-  const { url, name } = target(req);
+export async function putObject(
+  store: FsStore,
+  key: KeyObject,
+  at: string,
+  body: AsyncIterable<Uint8Array>,
+  now: number,
+): Promise<Response> {
+  const { url, name } = target(at);
   verifyUrl(key, url, "put", name, now);
-  const body = req.body ? Readable.fromWeb(req.body as WebStream) : Readable.from([]);
   const { digest, size, created } = await store.put(name, body);
   return Response.json({ digest, size }, { status: created ? 201 : 200 });
 }
 
-export async function getObject(store: FsStore, key: Uint8Array, req: Request, now: number): Promise<Response> {
-  const { url, name } = target(req);
+export async function getObject(store: FsStore, key: KeyObject, req: Request, now: number): Promise<Response> {
+  const { url, name } = target(req.url);
   verifyUrl(key, url, "get", name, now);
   const found = await store.stat(name);
   if (!found) throw new LedgerError("OBJECT_UNKNOWN", `object ${name}: not in the store`);
@@ -31,8 +36,8 @@ export async function getObject(store: FsStore, key: Uint8Array, req: Request, n
   return new Response(body, { status: range ? 206 : 200, headers });
 }
 
-function target(req: Request): { url: URL; name: string } {
-  const url = new URL(req.url);
+function target(at: string): { url: URL; name: string } {
+  const url = new URL(at);
   return { url, name: url.pathname.replace(/^\/objects\//, "") };
 }
 

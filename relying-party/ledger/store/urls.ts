@@ -1,20 +1,21 @@
 /** HMAC URLs of the embedded store: `<base>/objects/<name>?exp=<seconds>&op=<put|get>&sig=<HMAC-SHA256>`. */
+import type { KeyObject } from "node:crypto";
 import { base64url, fromBase64url, utf8 } from "../../../protocol/bytes";
 import { equalBytes, hmacSha256 } from "../../../protocol/crypto";
 import { LedgerError } from "../errors";
 
 export type Operation = "put" | "get";
 
-const mac = (key: Uint8Array, operation: Operation, name: string, until: number): Uint8Array =>
+const mac = (key: KeyObject, operation: Operation, name: string, until: number): Uint8Array =>
   hmacSha256(key, utf8(`sealflow/v1|object-url|${operation}|${name}|${until}`));
 
-export function signedUrl(key: Uint8Array, base: string, operation: Operation, name: string, until: number): string {
+export function signedUrl(key: KeyObject, base: string, operation: Operation, name: string, until: number): string {
   const sig = base64url(mac(key, operation, name, until));
   return `${base}/objects/${name}?exp=${until}&op=${operation}&sig=${sig}`;
 }
 
 /** @throws LedgerError FORBIDDEN when the URL was not made for this operation on this object, or is over. */
-export function verifyUrl(key: Uint8Array, url: URL, operation: Operation, name: string, now: number): void {
+export function verifyUrl(key: KeyObject, url: URL, operation: Operation, name: string, now: number): void {
   const until = Number(url.searchParams.get("exp"));
   let given: Uint8Array;
   try {

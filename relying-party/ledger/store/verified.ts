@@ -1,11 +1,25 @@
 /** Objects that were read once by the ledger: digest and size by name, shared by all its processes. */
 import { createHash } from "node:crypto";
-import type { Database } from "../database/open";
+import type { Database, Tx } from "../database/open";
+import { change, query } from "../database/query";
+import type { Tables } from "../database/tables";
 import { storeAnswer } from "./answer";
-import type { FoundObject } from "./types";
+import type { FoundObject, StoredObject } from "./types";
 
 /** Larger objects of runs are not read: a commit would wait for it, and whoever opens them compares the digest. */
 const MAX_READ = 64 * 1024 * 1024;
+
+const objectRow = query((db, { name }: { name: string }) =>
+  db.selectFrom("objects").select(["digest", "size"]).where("name", "=", name),
+);
+export const storedObject = async (tx: Tx, name: string): Promise<StoredObject | undefined> =>
+  (await objectRow(tx, { name }))[0];
+export const rememberObject = change((db, { name, digest, size }: Tables["objects"]) =>
+  db
+    .insertInto("objects")
+    .values({ name, digest, size })
+    .onConflict((c) => c.column("name").doUpdateSet({ digest, size })),
+);
 
 export class VerifiedObjects {
   constructor(private readonly db: Database) {}
@@ -17,9 +31,7 @@ export class VerifiedObjects {
    */
   async find(name: string, size: number, read: () => Promise<AsyncIterable<Uint8Array>>): Promise<FoundObject> {
     if (!Number.isSafeInteger(size) || size < 0) throw storeAnswer(`object ${name} has no size`);
-    const row = await this.db.read((tx) =>
-      tx.selectFrom("objects").select(["digest", "size"]).where("name", "=", name).executeTakeFirst(),
-    );
+    const row = await this.db.read((tx) => storedObject(tx, name));
     if (row && row.size === size) return row;
     if (size > MAX_READ && !name.startsWith("datasets/")) return { size };
     const hash = createHash("sha256");
@@ -31,13 +43,7 @@ export class VerifiedObjects {
     }
     // What was read counts, not what was said.
     const found = { digest: hash.digest("hex"), size: bytes };
-    await this.db.write((tx) =>
-      tx
-        .insertInto("objects")
-        .values({ name, ...found })
-        .onConflict((c) => c.column("name").doUpdateSet(found))
-        .execute(),
-    );
+    await this.db.write((tx) => rememberObject(tx, { name, ...found }));
     return found;
   }
 
