@@ -30,14 +30,22 @@ interface Deployed {
 /**
  * For Check.
  * @param file absolute path that must exist. @param digest computes it.
+ * @param deployedFrom absolute paths of what is deployed. A machine that has these has the content, so another path that
+ * leads nowhere is a mistake, and no content that stayed elsewhere.
  */
 export async function checkSource(
   context: Context,
   file: string,
   digest: () => Promise<string>,
   olds: Deployed | undefined,
+  deployedFrom: readonly string[] | undefined,
 ): Promise<Checked> {
   if (!existsSync(file) && olds?.sourceDigest) {
+    if (deployedFrom && !deployedFrom.includes(file) && deployedFrom.every((part) => existsSync(part))) {
+      const deployed = deployedFrom.map((part) => show(context, part)).join(", ") || "a registry";
+      const reason = `${show(context, file)} is not there; what is deployed is from ${deployed}. Correct the path`;
+      return { failures: [{ property: "source", reason }] };
+    }
     const pinned = `${olds.sourceDigest.slice(0, 12)}…`;
     context.log.status(`${show(context, file)} is not on this machine: unchanged, pinned at ${pinned}`);
     return { computed: { sourceDigest: olds.sourceDigest } };

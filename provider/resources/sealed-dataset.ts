@@ -68,7 +68,8 @@ export const sealedDataset: Definition<Inputs, Outputs> = {
       return { failures: [{ property: "source", reason: 'expected {kind: "file", path: "…"}' }] };
     }
     const file = absolute(context, source.path);
-    const { computed, failures = [] } = await checkSource(context, file, () => digestDataset(file), olds);
+    const from = olds?.source?.path === undefined ? undefined : [absolute(context, olds.source.path)];
+    const { computed, failures = [] } = await checkSource(context, file, () => digestDataset(file), olds, from);
     return { computed: { ...computed, ledgerKey: ledgerKeyOf({ context, news, pending }, olds?.ledgerKey) }, failures };
   },
 

@@ -113,7 +113,8 @@ export const sealedImage: Definition<Inputs, Outputs> = {
     if (problem) return { failures: [...failures, { property: "source", reason: problem }] };
     const opened = openSource(context, source);
     const file = missing(opened) ?? partsOf(opened)[0] ?? context.root;
-    const checked = await checkSource(context, file, () => sourceDigest(opened), olds);
+    const from = olds?.source && partsOf(openSource(context, olds.source));
+    const checked = await checkSource(context, file, () => sourceDigest(opened), olds, from);
     return { ...checked, failures: [...failures, ...(checked.failures ?? [])] };
   },
 
