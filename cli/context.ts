@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import * as path from "node:path";
 import { findProject } from "../provider/server/context";
+import { ProviderError } from "../provider/server/errors";
 import { terminalJson, terminalSafe } from "../provider/server/text";
 import type { Io } from "./io";
 
@@ -16,7 +17,7 @@ export class Context {
   /** Folder of Pulumi.yaml, or one in which `connect` was called. @throws ProviderError SOURCE when there is none above the working folder. */
   get root(): string {
     if (this.projectOption !== undefined) return path.resolve(this.io.cwd, this.projectOption);
-    return connectedFolder(this.io.cwd) ?? findProject(this.io.cwd, this.io.env);
+    return connectedFolder(this.io.cwd) ?? projectAbove(this.io);
   }
 
   /** Where `connect` keeps a connection: the project, or else the working folder, which becomes one by it. */
@@ -48,6 +49,17 @@ export class Context {
   show(file: string): string {
     const relative = path.relative(this.io.cwd, file);
     return relative === "" ? "." : relative.length < file.length && !relative.startsWith("../..") ? relative : file;
+  }
+}
+
+/** @throws ProviderError SOURCE: the provider's own, which cannot know of --project. */
+function projectAbove({ cwd, env }: Io): string {
+  try {
+    return findProject(cwd, env);
+  } catch (cause) {
+    if (!(cause instanceof ProviderError)) throw cause;
+    const remedy = "Go to the project's folder, name it with --project, or begin one: npx sealflow init";
+    throw new ProviderError("SOURCE", `no Pulumi.yaml in ${cwd} or above. ${remedy}`, { cause });
   }
 }
 

@@ -150,7 +150,9 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .option("--canary <text...>", "further texts that no attacker may see")
     .action((options) => act(options, (context) => attack(context, options)));
 
-  const keys = program.command("keys").description("keys of runs");
+  const keys = program
+    .command("keys")
+    .description("keys of recipients and runs; backup, return and rotation of a pipeline's own");
   add("new", "a recipient's key pair; prints the public key", keys)
     .argument("<file>", "for the private key; made with mode 0600")
     .option("--run", "a run key instead: for who may open runs")

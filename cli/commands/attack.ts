@@ -22,7 +22,7 @@ export async function attack(context: Context, options: AttackChoice): Promise<n
   const { ground, close } = await makeGround({
     home: context.home,
     deployed,
-    parameters: runParameters(context.home, deployed.connection, options.params),
+    parameters: runParameters(context.home, deployed.connection, options.params, (line) => context.say(line)),
     canaries: options.canary ?? [],
     cacheDir: cacheRoot(context.io),
   });

@@ -24,7 +24,8 @@ export async function cancel(context: Context, run: string, choice: Choice & { r
     const { state } = await session.ledger.cancel(id, await signCancel(order, session.runKey));
     await session.advance();
     const stopped = await stopEngine(context, deployed, id);
-    context.result({ run: id, state, ...(stopped ? { stopped } : {}) }, `run ${shortRun(id)}: ${state}`);
+    const text = state === "cancelled" ? state : `had ended before: ${state}`;
+    context.result({ run: id, state, ...(stopped ? { stopped } : {}) }, `run ${shortRun(id)}: ${text}`);
     return state === "cancelled" ? EXIT.ok : EXIT.run;
   });
 }

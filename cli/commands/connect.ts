@@ -5,7 +5,7 @@ import { rawPublic } from "../../protocol/crypto";
 import type { Context } from "../context";
 import { CliError } from "../errors";
 import { EXIT } from "../exit-codes";
-import { type Deployed, readConnection, releaseKeyFile, runKeyFile, versionOf } from "../support/pipelines";
+import { choiceOf, type Deployed, readConnection, releaseKeyFile, runKeyFile, versionOf } from "../support/pipelines";
 
 export interface ConnectOptions {
   readonly runKey?: string;
@@ -46,7 +46,7 @@ export async function connect(context: Context, file: string, options: ConnectOp
     `  owner's public key   ${ownerPublicKey}`,
     `  ledger's public key  ${ledgerKey}`,
     ...notes,
-    "next: sealflow status",
+    `next: npx sealflow status${choiceOf(home, connection)}`,
   ]);
   return EXIT.ok;
 }

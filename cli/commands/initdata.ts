@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { initdataDiff, initdataIn, viewInitdata } from "../../policy";
+import { initdataDiff, initdataIn, PolicyError, viewInitdata } from "../../policy";
 import { TEES, type Tee } from "../../protocol/rcar";
 import type { Context } from "../context";
 import { CliError } from "../errors";
@@ -58,5 +58,10 @@ function read(context: Context, file: string): string {
     throw new CliError("USAGE", `${file}: cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
   }
   if (content.length > MAX_FILE) throw new CliError("USAGE", `${file}: too large for initdata or a manifest`);
-  return initdataIn(content);
+  try {
+    return initdataIn(content);
+  } catch (cause) {
+    if (!(cause instanceof PolicyError)) throw cause;
+    throw new PolicyError(cause.code, `${file}: ${cause.message}`, { cause });
+  }
 }

@@ -30,9 +30,11 @@ export async function logs(context: Context, step: string | undefined, options: 
     }
     const chosen = attempts.filter((a) => wanted(a, step, options));
     if (chosen.length === 0) {
+      const there = attempts.filter((a) => wanted(a, step, {}));
+      const wrong = there.length === 0 ? "" : `; there are ${there.map(({ commit }) => placeOf(commit)).join(", ")}`;
       throw new CliError(
         "NO_LOG",
-        `run ${shortRun(run)}: no finished attempt ${step === undefined ? "" : `of ${step} `}has a log yet`,
+        `run ${shortRun(run)}: no finished attempt ${asked(step, options)}has a log${wrong || " yet"}`,
       );
     }
     const found: { step: string; shard: number; attempt: number; outcome: string; log: string }[] = [];
@@ -46,6 +48,16 @@ export async function logs(context: Context, step: string | undefined, options: 
     return EXIT.ok;
   });
 }
+
+const placeOf = ({ step, shard, attempt }: { step: string; shard: number; attempt: number }): string =>
+  `${step} --shard ${shard} --attempt ${attempt}`;
+
+const asked = (step: string | undefined, { shard, attempt }: LogsOptions): string =>
+  [
+    ...(attempt === undefined ? [] : [`${attempt} `]),
+    ...(step === undefined ? [] : [`of ${step} `]),
+    ...(shard === undefined ? [] : [`shard ${shard} `]),
+  ].join("");
 
 const wanted = ({ commit: c }: Attempt, step: string | undefined, { shard, attempt }: LogsOptions): boolean =>
   (step === undefined || c.step === step) &&

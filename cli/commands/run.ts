@@ -7,7 +7,7 @@ import { executeRun } from "../run/execute";
 import { parseFolders } from "../run/imports";
 import type { RunSummary } from "../run/summary";
 import { withLedger } from "../support/ledger";
-import { type Choice, choosePipeline } from "../support/pipelines";
+import { type Choice, choiceOf, choosePipeline } from "../support/pipelines";
 import { shortRun } from "../support/runs";
 
 export interface RunOptions extends Choice {
@@ -29,31 +29,32 @@ export async function run(context: Context, options: RunOptions, local: Backend)
       resume: options.resume,
       from: parseFolders(options.from, context.io.cwd),
     });
-    context.result(summary, runLines(summary));
+    context.result(summary, runLines(summary, choiceOf(context.home, deployed.connection)));
     if (summary.detached && summary.state === "open") return EXIT.interrupted;
     return summary.state === "succeeded" ? EXIT.ok : EXIT.run;
   });
 }
 
-/** What became of a run, and what to do next. */
-export function runLines({ run, state, seconds, steps, detached, refused }: RunSummary): string[] {
+/** What became of a run, and what to do next. @param choice as choiceOf gives it. */
+export function runLines({ run, state, seconds, steps, detached, refused }: RunSummary, choice = ""): string[] {
   const id = shortRun(run);
+  const [status, resume, cancel, fetch, logs] = [
+    `status ${id}`,
+    `run --resume ${id}`,
+    `cancel ${id}`,
+    `fetch ${id}`,
+    `logs --run ${id}`,
+  ].map((command) => `npx sealflow ${command}${choice}`);
   if (detached && state === "open") {
     return [
       `run ${run} goes on on the cluster`,
-      `how it stands: npx sealflow status ${id}; follow it again: npx sealflow run --resume ${id}; end it: npx sealflow cancel ${id}`,
+      `how it stands: ${status}; follow it again: ${resume}; end it: ${cancel}`,
     ];
   }
   const end = `run ${run}: ${state} after ${seconds.toFixed(1)} s`;
-  if (state === "succeeded") return [end, `next: npx sealflow fetch ${id}`];
+  if (state === "succeeded") return [end, `next: ${fetch}`];
   const left = steps.filter((step) => step.state !== "committed").map((step) => `  ${step.name}: ${step.state}`);
-  const again =
-    refused && `step ${refused.step} was refused (${refused.reason}) and would be again: npx sealflow cancel ${id}`;
-  const goOn = `it can go on: npx sealflow run --resume ${id}; or be given up: npx sealflow cancel ${id}`;
-  return [
-    end,
-    ...left,
-    ...(state === "open" ? [again ?? goOn] : []),
-    `what the programs printed: npx sealflow logs --run ${id}`,
-  ];
+  const again = refused && `step ${refused.step} was refused (${refused.reason}) and would be again: ${cancel}`;
+  const goOn = `it can go on: ${resume}; or be given up: ${cancel}`;
+  return [end, ...left, ...(state === "open" ? [again ?? goOn] : []), `what the programs printed: ${logs}`];
 }

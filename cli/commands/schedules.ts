@@ -5,7 +5,7 @@ import type { Backend } from "../run/backend";
 import { executeRun } from "../run/execute";
 import { isOpened, type ScheduleStatus, schedulesOf } from "../run/schedules";
 import { withLedger } from "../support/ledger";
-import { type Choice, choosePipeline } from "../support/pipelines";
+import { type Choice, choiceOf, choosePipeline } from "../support/pipelines";
 import { shortRun } from "../support/runs";
 import { runLines } from "./run";
 
@@ -49,7 +49,7 @@ export async function schedules(
       );
     }
     const summary = await executeRun(context, deployed, session, backend, { opening: only.due.opening });
-    context.result(summary, runLines(summary));
+    context.result(summary, runLines(summary, choiceOf(context.home, deployed.connection)));
     return summary.state === "succeeded" ? EXIT.ok : EXIT.run;
   });
 }

@@ -8,7 +8,7 @@ import { type RunSummary, writeSummary } from "../run/summary";
 import { deploy } from "../support/deploy";
 import { fetchInto } from "../support/fetch";
 import { type LedgerSession, withLedger } from "../support/ledger";
-import { choosePipeline, type Deployed } from "../support/pipelines";
+import { choiceOf, choosePipeline, type Deployed } from "../support/pipelines";
 import { releasedFiles, releasedLines } from "../support/released";
 import { reportLines } from "../support/report";
 import { shortRun } from "../support/runs";
@@ -28,7 +28,7 @@ export async function start(context: Context, backend: Backend): Promise<number>
   return withLedger(context, deployed, async (session) => {
     const summary = await executeRun(context, deployed, session, backend, {});
     if (summary.state !== "succeeded") {
-      context.result(summary, runLines(summary));
+      context.result(summary, runLines(summary, choiceOf(context.home, deployed.connection)));
       return EXIT.run;
     }
     return finish(context, deployed, session, summary);
@@ -66,16 +66,16 @@ async function finish(
     `receipts verified: ${report.receipts.verified}/${report.receipts.expected}`,
     `artefacts: ${context.show(dir)}`,
     "next:",
-    ...nextCommands(context.show(dir), full).map((line) => `  ${line}`),
+    ...nextCommands(context.show(dir), full, choiceOf(context.home, deployed.connection)).map((line) => `  ${line}`),
   ]);
   return EXIT.ok;
 }
 
-const nextCommands = (dir: string, { steps }: RunSummary): string[] => [
+const nextCommands = (dir: string, { steps }: RunSummary, choice: string): string[] => [
   `npx sealflow verify ${dir}`,
-  `npx sealflow logs ${steps[0]?.name ?? ""}`,
-  "npx sealflow status",
-  "npx sealflow run",
+  `npx sealflow logs ${steps[0]?.name ?? ""}${choice}`,
+  `npx sealflow status${choice}`,
+  `npx sealflow run${choice}`,
   "npx sealflow pulumi -- preview --stack local",
   "npx sealflow dev --stop",
 ];

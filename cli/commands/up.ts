@@ -1,7 +1,7 @@
 import type { Context } from "../context";
 import { EXIT } from "../exit-codes";
 import { deploy } from "../support/deploy";
-import { listPipelines } from "../support/pipelines";
+import { choiceOf, listPipelines } from "../support/pipelines";
 
 /** `sealflow up`: deploys a stack. */
 export async function up(context: Context, stack: string, args: readonly string[]): Promise<number> {
@@ -12,7 +12,7 @@ export async function up(context: Context, stack: string, args: readonly string[
     .map(({ name, pipelineUid }) => ({ name, pipelineUid }));
   context.result({ stack, pipelines }, [
     ...pipelines.map(({ name }) => `deployed ${stack}/${name}`),
-    "next: npx sealflow run",
+    ...pipelines.slice(0, 1).map(({ name }) => `next: npx sealflow run${choiceOf(context.home, { stack, name })}`),
   ]);
   return EXIT.ok;
 }

@@ -7,7 +7,7 @@ import type { RunStatus } from "../../relying-party/ledger-client";
 import type { Context } from "../context";
 import { CliError } from "../errors";
 import type { LedgerSession } from "../support/ledger";
-import { type Deployed, versionOf } from "../support/pipelines";
+import { choiceOf, type Deployed, versionOf } from "../support/pipelines";
 import { findRun, shortRun } from "../support/runs";
 import type { Backend, Refused } from "./backend";
 import { type Folders, pinImports } from "./imports";
@@ -43,6 +43,13 @@ export async function executeRun(
   progress.note(`run ${shortRun(run)} of ${deployed.connection.stack}/${deployed.connection.name} is open`);
   let end: Awaited<ReturnType<Backend>>;
   let refused: Refused | undefined;
+  const stopped = (): void => {
+    const [id, choice] = [shortRun(run), choiceOf(context.home, deployed.connection)];
+    context.say(
+      `run ${id} stays open. Go on: npx sealflow run --resume ${id}${choice}; give it up: npx sealflow cancel ${id}${choice}`,
+    );
+    context.say("a step that was at work has used an attempt up; without another (its retry.limit) it will be refused");
+  };
   try {
     end = await backend({
       home: context.home,
@@ -59,10 +66,16 @@ export async function executeRun(
       },
       signal: context.io.signal,
     });
+  } catch (error) {
+    if (context.io.signal.aborted) stopped();
+    throw error;
   } finally {
     progress.end();
   }
-  if (end !== "detached") context.io.signal.throwIfAborted();
+  if (end !== "detached" && context.io.signal.aborted) {
+    stopped();
+    context.io.signal.throwIfAborted();
+  }
   const status = await session.ledger.run(run, await session.read());
   await session.advance();
   const made = summaryOf(deployed, descriptor, status, progress, (Date.now() - started) / 1000, end === "detached");
@@ -91,7 +104,7 @@ async function openOrResume(
     token: deployed.connection.descriptor,
     descriptor,
     runKey: session.runKey,
-    parameters: runParameters(context.home, deployed.connection, params),
+    parameters: runParameters(context.home, deployed.connection, params, (line) => context.say(line)),
     imports: await pinImports(context, session, descriptor, from),
     head: session.head.token,
     now: context.io.now(),

@@ -9,13 +9,24 @@ type Parameters = Record<string, unknown>;
 /**
  * The program's defaults, when this machine has them (`.sealflow/keys/<stack>/<pipeline>.parameters.json`, written by
  * `up`), with the caller's over them, field by field.
+ * @param note told of fields that a step with defaults has no default for: most likely misspelled.
  * @throws CliError PARAMETERS.
  */
-export function runParameters(home: string, { stack, name }: PipelineConnection, file: string | undefined): Parameters {
+export function runParameters(
+  home: string,
+  { stack, name }: PipelineConnection,
+  file: string | undefined,
+  note: (line: string) => void,
+): Parameters {
   const defaults = path.join(home, "keys", stack, `${name}.parameters.json`);
   const merged: Parameters = existsSync(defaults) ? readParameters(defaults) : {};
   for (const [step, own] of Object.entries(file === undefined ? {} : readParameters(file))) {
     const base = merged[step];
+    for (const field of isObject(base) && isObject(own) ? Object.keys(own) : []) {
+      if (Object.hasOwn(base as object, field)) continue;
+      const known = Object.keys(base as object).join(", ");
+      note(`parameters of ${step}: the program has no default for "${field}" (has ${known}). Is it misspelled?`);
+    }
     merged[step] = isObject(base) && isObject(own) ? { ...base, ...own } : own;
   }
   return merged;

@@ -3,6 +3,7 @@ import * as path from "node:path";
 import type { Context } from "../context";
 import { ensureEngine, formatProgress, runPulumi } from "../engine";
 import { CliError } from "../errors";
+import { listPipelines } from "./pipelines";
 
 /** Selects the stack, making it if need be, and brings it up. @throws CliError DEPLOYMENT, EngineError. */
 export async function deploy(context: Context, stack: string, args: readonly string[] = []): Promise<void> {
@@ -14,6 +15,7 @@ export async function deploy(context: Context, stack: string, args: readonly str
     const remedy = passphraseRemedy(context, select.stderr) ?? "";
     throw new CliError("DEPLOYMENT", `stack "${stack}" cannot be selected:\n${select.stderr.trim()}\n${remedy}`.trim());
   }
+  tellNew(context, stack, `${select.stdout}${select.stderr}`);
   const up = await runPulumi(["up", "--stack", stack, "--yes", "--skip-preview", ...args], {
     cwd,
     engine,
@@ -26,6 +28,16 @@ export async function deploy(context: Context, stack: string, args: readonly str
     const remedy = passphraseRemedy(context, up.stderr) ?? "Repeat it: what is there already is kept";
     throw new CliError("DEPLOYMENT", `"pulumi up" of stack "${stack}" failed (exit ${up.code}). ${remedy}`);
   }
+}
+
+/** A misspelled name makes a stack: another pipeline, beside the one that was meant. */
+function tellNew(context: Context, stack: string, said: string): void {
+  if (!said.includes("Created stack")) return;
+  const others = new Set(listPipelines(context.home).map(({ connection }) => connection.stack));
+  others.delete(stack);
+  if (others.size === 0) return;
+  const away = `npx sealflow pulumi -- destroy --stack ${stack}`;
+  context.say(`stack "${stack}" is new, beside ${[...others].join(", ")}. Should its name be misspelled: ${away}`);
 }
 
 /** What Pulumi does not tell: which passphrase it tried. @returns undefined when that was not it. */

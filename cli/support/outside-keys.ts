@@ -3,10 +3,11 @@ import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { MANIFEST } from "../../owner/run-folder/layout";
 import type { VerifyOptions } from "../../owner/verify";
+import { SealflowError } from "../../protocol/errors";
 import type { Context } from "../context";
 import { CliError } from "../errors";
 import { publicKeyText } from "./key-text";
-import { type Choice, choosePipeline, listPipelines } from "./pipelines";
+import { type Choice, choosePipeline, type Deployed, listPipelines } from "./pipelines";
 
 export interface OutsideKeys extends Choice {
   readonly owner?: string;
@@ -35,22 +36,41 @@ function headText(given: string, cwd: string): string {
   return existsSync(file) ? readFileSync(file, "utf8").trim() : given;
 }
 
+const GIVE = "Give the keys with --owner and --ledger (a key, or a connection file)";
+
 /** The connection file of the pipeline that the folder says it is of: the keys are the project's, not the folder's. */
 function deployedFor(context: Context, dir: string, options: OutsideKeys) {
   if (options.stack !== undefined || options.pipeline !== undefined) return choosePipeline(context.home, options);
-  const uid = claimedPipeline(dir);
-  const found = listPipelines(context.home).find(({ connection }) => connection.pipelineUid === uid);
+  const uid = claimedPipeline(context.show(dir), dir);
+  const found = deployedHere(context).find(({ connection }) => connection.pipelineUid === uid);
   if (found) return found;
-  throw new CliError(
-    "NOT_DEPLOYED",
-    `${context.show(dir)}: is of no pipeline deployed here. Give the keys with --owner and --ledger (a key, or a connection file)`,
-  );
+  throw new CliError("NOT_DEPLOYED", `${context.show(dir)}: is of no pipeline deployed here. ${GIVE}`);
 }
 
-function claimedPipeline(dir: string): unknown {
+/** Whoever only verifies has no project. */
+function deployedHere(context: Context): Deployed[] {
+  let home: string;
   try {
-    return JSON.parse(readFileSync(path.join(dir, MANIFEST), "utf8")).pipelineUid;
-  } catch {
-    return undefined;
+    home = context.home;
+  } catch (error) {
+    if (error instanceof SealflowError && error.code === "SOURCE") return [];
+    throw error;
   }
+  return listPipelines(home);
+}
+
+function claimedPipeline(shown: string, dir: string): unknown {
+  if (!existsSync(dir)) throw new CliError("USAGE", `${shown}: no such folder. Get one with: npx sealflow fetch`);
+  const file = path.join(dir, MANIFEST);
+  if (!existsSync(file)) throw new CliError("USAGE", `${shown}: is no run folder: it has no ${MANIFEST}`);
+  try {
+    const uid: unknown = JSON.parse(readFileSync(file, "utf8")).pipelineUid;
+    if (typeof uid === "string") return uid;
+  } catch {
+    // Told below, as a manifest that names no pipeline is.
+  }
+  throw new CliError(
+    "NOT_DEPLOYED",
+    `${shown}: ${MANIFEST} is damaged and does not say of which pipeline it is. ${GIVE}`,
+  );
 }

@@ -58,6 +58,14 @@ export function choosePipeline(home: string, { stack, pipeline }: Choice): Deplo
   return only;
 }
 
+/** What a command that is offered for copying has to say for it to mean this pipeline here: nothing when it is the only one. */
+export function choiceOf(home: string, { stack, name }: Pick<PipelineConnection, "stack" | "name">): string {
+  const others = listPipelines(home).filter(({ connection: c }) => c.stack !== stack || c.name !== name);
+  if (others.length === 0) return "";
+  const beside = others.some(({ connection: c }) => c.stack === stack);
+  return ` --stack ${stack}${beside ? ` --pipeline ${name}` : ""}`;
+}
+
 /** @throws CliError CONNECTION. */
 export function readConnection(file: string): Deployed {
   let text: string;

@@ -5,7 +5,7 @@
 import { createHash, type KeyObject } from "node:crypto";
 import { edgeAssociatedData } from "../../protocol/associated";
 import { hex } from "../../protocol/bytes";
-import { SealflowError } from "../../protocol/errors";
+import { ProtocolError, SealflowError } from "../../protocol/errors";
 import type { Format } from "../../protocol/formats";
 import { openFrom } from "../../protocol/jwe";
 import { keyCommit } from "../../protocol/keys";
@@ -81,7 +81,7 @@ async function open(
 ): Promise<ReleasedObject> {
   const edge = edgeName(c.step, output);
   if (jwe === undefined) throw new ReleaseError("NOT_RELEASED", `${edge}/${c.shard}: is not released to "${to.name}"`);
-  const key = await openFrom(to.key, context, jwe);
+  const key = await keyFrom(jwe, context, to, `${edge}/${c.shard}`);
   if (key.length !== 32 || receipt.predicate.keyCommits[edge] !== keyCommit(key)) {
     throw new ReleaseError(
       "RELEASE_KEY",
@@ -90,6 +90,17 @@ async function open(
   }
   const place = { pipelineUid: c.pipelineUid, run: c.run, edge, shard: c.shard, attempt: c.attempt, format };
   return { key, associatedData: edgeAssociatedData(place), digest: object.digest, size: object.size };
+}
+
+/** @throws ProtocolError KEY. */
+async function keyFrom(jwe: string, context: string, to: Recipient, place: string): Promise<Uint8Array> {
+  try {
+    return await openFrom(to.key, context, jwe);
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause;
+    const message = `${place}: this key does not open it; it is not the one of "${to.name}" in the run's version`;
+    throw new ProtocolError(cause.code, message, { cause });
+  }
 }
 
 /**

@@ -73,7 +73,7 @@ test("outside a project the missing Pulumi.yaml is named, and --project points t
   try {
     const lost = await call(["status"], { cwd: elsewhere });
     expect(lost.code).toBe(1);
-    expect(lost.stderr).toContain("no Pulumi.yaml");
+    expect(lost.stderr).toMatch(/no Pulumi\.yaml in .*name it with --project, or begin one: npx sealflow init/);
     const found = await call(["status", "--project", dir], { cwd: elsewhere });
     expect(found.stderr).toMatch(/no pipeline is deployed .* Run: sealflow up/);
   } finally {

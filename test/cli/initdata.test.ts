@@ -75,7 +75,11 @@ test("a change of layout alone is told", async () => {
 
 test.each([
   ["no file", ["show", "nope"], "cannot be read (ENOENT)"],
-  ["a manifest without initdata", ["show", "empty.json"], "0 different annotations"],
+  [
+    "a manifest without initdata",
+    ["show", "empty.json"],
+    "empty.json: initdata: the manifest has 0 different annotations",
+  ],
   ["no initdata", ["digest", "text"], "not TOML"],
   ["another TEE", ["digest", "a.toml", "--tee", "sgx"], "expected one of"],
 ])("%s is refused", async (_what, args, message) => {

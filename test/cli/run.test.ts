@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { writeKeyFile } from "../../owner/keys";
@@ -148,6 +148,16 @@ describe("verify", () => {
     expect(stdout).toContain("descriptors/1.jws, pipelineUid: is of the owner's pipeline");
   });
 
+  test("without keys: a folder that is none, is damaged or is met outside of a project is told as that", async () => {
+    expect((await sealflow("verify", "nowhere")).stderr).toMatch(/nowhere: no such folder/);
+    mkdirSync(path.join(project.dir, "odd"));
+    expect((await sealflow("verify", "odd")).stderr).toMatch(/odd: is no run folder: it has no manifest\.json/);
+    writeFileSync(path.join(project.dir, "odd/manifest.json"), "{");
+    expect((await sealflow("verify", "odd")).stderr).toMatch(/manifest\.json is damaged.*--owner and --ledger/);
+    const outside = await call(["verify", dir], { cwd: tmpdir() });
+    expect(outside.stderr).toMatch(/of no pipeline deployed here\. Give the keys with --owner and --ledger/);
+  });
+
   test("wrong arguments exit 1", async () => {
     expect((await sealflow("verify", "nowhere", "--owner", "x", "--ledger", "y")).stderr).toMatch(
       /neither a key .* nor a file/,
@@ -217,6 +227,9 @@ test("logs opens what the programs printed, without what would steer a terminal"
   expect((await sealflow("logs", "sqare")).stderr).toMatch(
     /no step is called "sqare" \(there are numbers, report, square\)/,
   );
+  expect((await sealflow("logs", "square", "--attempt", "7")).stderr).toContain(
+    "no finished attempt 7 of square has a log; there are square --shard 0 --attempt 1, square --shard 1 --attempt 1",
+  );
 });
 
 test("keys export --tink gives a key that opens that one object", async () => {
@@ -262,12 +275,15 @@ describe("a run that does not succeed", () => {
       },
     });
     expect(interrupted.code).toBe(130);
+    expect(interrupted.stderr).toMatch(/run [0-9a-f]{12} stays open\. Go on: npx sealflow run --resume [0-9a-f]{12};/);
+    expect(interrupted.stderr).toContain("has used an attempt up");
     const open = (await sealflow("status", "--json")).json.runs.find((r: { state: string }) => r.state === "open");
     const resumed = await sealflow("run", "--resume", open.run, "--json");
     expect(resumed.code).toBe(0);
     expect(resumed.json).toMatchObject({ run: open.run, state: "succeeded" });
     expect((await sealflow("run", "--resume", open.run)).stderr).toMatch(/is succeeded: only an open run/);
-    expect((await sealflow("cancel", open.run)).code).toBe(3);
+    const late = await sealflow("cancel", open.run);
+    expect(late).toMatchObject({ code: 3, stdout: expect.stringContaining("had ended before: succeeded") });
 
     await sealflow("run", "--params", "none.json").then(({ code }) => expect(code).toBe(1));
     const idle = await call(["run", "--json"], { cwd: project.dir, backend: async () => {} });
@@ -284,7 +300,12 @@ describe("a run that does not succeed", () => {
     try {
       const over = await sealflow("run", "--json", "--params", "over.json");
       expect(over.code).toBe(0);
+      expect(over.stderr).not.toContain("misspelled");
       expect((await sealflow("logs", "numbers", "--run", over.json.run)).stdout).toContain("numbers up to 3");
+      writeFileSync(path.join(project.dir, "over.json"), '{"report": {"fail": false}, "numbers": {"cuont": 7411}}');
+      const odd = await sealflow("run", "--json", "--params", "over.json");
+      expect(odd.stderr).toContain('numbers: the program has no default for "cuont" (has count). Is it misspelled?');
+      expect(odd.stderr).not.toContain("7411");
     } finally {
       rmSync(defaults);
     }

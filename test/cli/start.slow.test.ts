@@ -52,6 +52,8 @@ test("a deployment that fails exits 6, and Pulumi's own code is passed on by `pu
   const failed = await sealflow(project, ["up"]);
   expect(failed.code).toBe(6);
   expect(failed.stderr).toMatch(/pulumi up.*failed/);
+  const other = await sealflow(project, ["up", "--stack", "loacl"]);
+  expect(other.stderr).toMatch(/stack "loacl" is new, beside local\. .*destroy --stack loacl/);
   const passed = await sealflow(project, ["pulumi", "--", "preview", "--stack", "local", "--non-interactive"]);
   expect(passed.code).toBeGreaterThan(0);
   expect((await sealflow(project, ["pulumi", "--", "version"])).stdout).toMatch(/^v?3\./);
