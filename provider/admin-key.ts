@@ -31,7 +31,7 @@ export function readAdminKey(context: Home, place: Place | undefined): AdminKey 
   const local = path.join(context.home, "dev", "admin-key.jwk");
   const file = override ?? (place === undefined ? local : adminKeyFile(context, place));
   try {
-    return parseAdminKey(readPrivateFile(file, "admin key of the key broker"), file);
+    return forBroker(parseAdminKey(readPrivateFile(file, "admin key of the key broker"), file), place, file);
   } catch (cause) {
     if (!(cause instanceof KeyError)) throw cause;
     const remedy =
@@ -42,4 +42,16 @@ export function readAdminKey(context: Home, place: Place | undefined): AdminKey 
           : `Put the key of ${place.kbsUrl} there, or name its file in ${ADMIN_KEY_VARIABLE}`;
     throw new KbsError("ADMIN_KEY", `${cause.message}. ${remedy}`, { cause });
   }
+}
+
+/** Whoever gets a token can use it at every key broker that knows the key. @throws KbsError ADMIN_KEY */
+function forBroker(key: AdminKey, place: Place | undefined, file: string): AdminKey {
+  const asked = place?.kbsUrl;
+  if (key.kbsUrl === undefined || (asked !== undefined && new URL(asked).origin === new URL(key.kbsUrl).origin))
+    return key;
+  throw new KbsError(
+    "ADMIN_KEY",
+    `${file}: is the admin key of ${key.kbsUrl}, and ${asked ?? "the relying party of this machine"} gets no token of it. ` +
+      "Put the key of that one into .sealflow/admin-keys/",
+  );
 }

@@ -12,6 +12,8 @@ export interface AdminKey {
   readonly key: KeyObject;
   /** What its tokens say; a KBS with other names needs `iss`, `aud`, `role` beside the key in its file. */
   readonly claims: AdminClaims;
+  /** The one key broker that its tokens are sent to; undefined: to any, which could then use them at another. */
+  readonly kbsUrl?: string;
 }
 
 /** Long enough for one call with its repetitions, and for clocks that differ by a minute; seconds. */
@@ -26,7 +28,7 @@ export function createAdminKey(): string {
 }
 
 /**
- * @param text a private JWK (RFC 8037), optionally with members `iss`, `aud` and `role` for its tokens.
+ * @param text a private JWK (RFC 8037), optionally with members `iss`, `aud` and `role` for its tokens, and `kbsUrl` for whom they are.
  * @param where names the place in errors. @throws KbsError ADMIN_KEY.
  */
 export function parseAdminKey(text: string, where: string): AdminKey {
@@ -38,11 +40,12 @@ export function parseAdminKey(text: string, where: string): AdminKey {
   } catch {
     throw wrong("not JSON");
   }
-  const { kty, crv, x, d, iss, aud, role } = jwk ?? {};
+  const { kty, crv, x, d, iss, aud, role, kbsUrl } = jwk ?? {};
   if (kty !== "OKP" || crv !== "Ed25519" || typeof x !== "string" || typeof d !== "string") throw wrong("another key");
   for (const [name, value] of Object.entries({ iss, aud, role })) {
     if (value !== undefined && (typeof value !== "string" || value === "")) throw wrong(`${name} is not a text`);
   }
+  if (kbsUrl !== undefined && (typeof kbsUrl !== "string" || !URL.canParse(kbsUrl))) throw wrong("kbsUrl is no URL");
   let key: KeyObject;
   try {
     key = createPrivateKey({ format: "jwk", key: { kty, crv, x, d } });
@@ -55,7 +58,7 @@ export function parseAdminKey(text: string, where: string): AdminKey {
     audience: (aud as string) ?? ADMIN_CLAIMS.audience,
     role: (role as string) ?? ADMIN_CLAIMS.role,
   };
-  return { key, claims };
+  return { key, claims, ...(kbsUrl === undefined ? {} : { kbsUrl: kbsUrl as string }) };
 }
 
 /** What the KBS gets: `public_key_uri` of Trustee's admin.authentication names a file with it. */

@@ -1,7 +1,17 @@
 /** How resources find a relying party, prove that they are its administrator, and say what is wrong. */
 
 import { randomBytes } from "node:crypto";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import type { RelyingPartyReference } from "../../protocol/connection";
@@ -59,6 +69,18 @@ describe("the admin key of a referenced relying party", () => {
   it("comes from the file that the environment names", async () => {
     const made = await put(contextOf({ SEALFLOW_KBS_ADMIN_KEY_FILE: devKey() }));
     expect(made).toEqual({ id: "a/b/c", outputs: { path: "a/b/c" } });
+  });
+
+  it("is sent to the key broker that it names and to no other, which could use its token there", async () => {
+    const file = path.join(home, "named.jwk");
+    const named = (kbsUrl: string) => {
+      writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(devKey(), "utf8")), kbsUrl }), { mode: 0o600 });
+      return contextOf({ SEALFLOW_KBS_ADMIN_KEY_FILE: file });
+    };
+    await expect(put(named(`${reference.kbsUrl}/`))).resolves.toBeDefined();
+    const message = expect.stringContaining(`${reference.kbsUrl} gets no token`);
+    await expect(put(named("https://kbs.example"))).rejects.toMatchObject({ code: "ADMIN_KEY", message });
+    await expect(put(named("kbs"))).rejects.toMatchObject({ code: "ADMIN_KEY" });
   });
 
   it("or from its place in .sealflow, by address and CA", async () => {
