@@ -6,7 +6,8 @@ import { SealflowError } from "../protocol/errors";
  * that name. NO_LOG: no such log. NO_WORKLOAD: the local backend has no workload for the pipeline. DEPLOYMENT: Pulumi
  * failed. KEY_TEXT: neither a key nor a file that holds one. EXISTS: init would overwrite files. PREVIEW: what `diff` got
  * is not the output of `pulumi preview --json`. NO_SCHEDULE: no schedule of that name, or no slot of it to open. IMPORTS: no run of
- * another pipeline to read from. ROTATION: the keys cannot be rotated now, or not from here.
+ * another pipeline to read from. ROTATION: the keys cannot be rotated now, or not from here. BACKUP_OTHER: a backup of another pipeline,
+ * or of one that nobody named.
  */
 export type CliCode =
   | "USAGE"
@@ -22,5 +23,6 @@ export type CliCode =
   | "PREVIEW"
   | "NO_SCHEDULE"
   | "IMPORTS"
-  | "ROTATION";
+  | "ROTATION"
+  | "BACKUP_OTHER";
 export class CliError extends SealflowError<CliCode> {}

@@ -172,6 +172,10 @@ export function makeProgram({ io, version, backend, done }: Parts): Command {
     .requiredOption("--key <file>", "the private recovery key")
     .option("--out <file>", 'the root secret as a file of mode 0600, too: for `source: { kind: "file" }`')
     .option("--check", "only see whether the backup opens")
+    .option(
+      "--pipeline-id <id>",
+      "the pipeline it must be of. Default: the one of its name that was deployed from here",
+    )
     .action((file: string, options) => act(options, (context) => keysRestore(context, file, options)));
   choice(add("rotate", "a pipeline's next generation of keys, which the next `up` makes; says what follows", keys))
     .option("--close-runs", "also when runs are open that the next version closes")

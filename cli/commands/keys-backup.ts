@@ -32,6 +32,7 @@ export async function keysBackup(context: Context, options: KeysBackupOptions): 
   writeBackupRecord({ home: context.home, stack: keys.stack, pipeline }, { pipelineUid, fingerprint });
   context.result({ file, pipeline, pipelineUid, recoveryKeys }, [
     `backup of the keys of ${keys.stack}/${pipeline}: ${context.show(file)}`,
+    `pipeline id, to write down: a restore elsewhere asks for it, since anybody can seal another backup: ${pipelineUid}`,
     `opens with ${recoveryKeys.length === 1 ? "the recovery key" : "any of the recovery keys"} ${recoveryKeys.join(", ")}`,
     `try it: sealflow keys restore ${context.show(file)} --key <recovery.jwk> --check`,
   ]);

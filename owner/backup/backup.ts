@@ -8,18 +8,20 @@ import { GeneralEncrypt, generalDecrypt } from "jose";
 import { utf8 } from "../../protocol/bytes";
 import { jcs } from "../../protocol/canonical";
 import { publicKey, rawPublic } from "../../protocol/crypto";
+import { hex32, name } from "../../protocol/messages/common";
 import { literal, object, parse, text } from "../../protocol/shape";
 import { parseRoot, publicFacts } from "../keys";
 import { BackupError } from "./errors";
 
 const TYP = "sealflow-backup.1";
 
-const keyBackup = object({
+export const keyBackup = object({
   v: literal(1),
-  pipeline: text({ max: 40 }),
-  stack: text({ max: 40 }),
+  // Both become parts of file names.
+  pipeline: name,
+  stack: name,
   stackUuid: text({ max: 32 }),
-  pipelineUid: text({ max: 64 }),
+  pipelineUid: hex32,
   /** The root secret's text form. */
   root: text({ max: 200 }),
 });
@@ -51,7 +53,8 @@ export async function sealBackup(backup: KeyBackup, recoveryKeys: readonly strin
 }
 
 /**
- * Opens a backup and checks that its root and stack give the pipeline it names.
+ * Opens a backup and checks that its root and stack give the pipeline it names. Who sealed it, it does not say: whoever
+ * knows a recovery key's public half can, so compare `pipelineUid` with what is known from elsewhere.
  * @param where names the file in errors. @throws BackupError
  */
 export async function openBackup(content: string, key: KeyObject, where: string): Promise<KeyBackup> {

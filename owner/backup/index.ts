@@ -1,3 +1,3 @@
 export { type KeyBackup, openBackup, sealBackup } from "./backup";
 export { BackupError } from "./errors";
-export { backedUp, readRestored, removeRestored, writeBackupRecord, writeRestored } from "./records";
+export { backedUp, backedUpPipeline, readRestored, removeRestored, writeBackupRecord, writeRestored } from "./records";

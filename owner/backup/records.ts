@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { literal, object, parse, text } from "../../protocol/shape";
-import { parseRoot, publicFacts, readPrivateFile, writePrivateFile } from "../keys";
-import type { KeyBackup } from "./backup";
+import { KeyError, parseRoot, publicFacts, readPrivateFile, writePrivateFile } from "../keys";
+import { type KeyBackup, keyBackup } from "./backup";
 import { BackupError } from "./errors";
 
 export interface Place {
@@ -27,12 +27,18 @@ export function writeRestored(home: string, backup: KeyBackup): string {
 export function readRestored(place: Place): KeyBackup | undefined {
   const file = fileOf(place, "restored");
   if (!existsSync(file)) return undefined;
-  const { stackUuid, root, pipelineUid, pipeline, stack } = JSON.parse(readPrivateFile(file, "restored root"));
-  const facts = publicFacts(parseRoot(String(root), file), String(stackUuid), String(pipeline));
-  if (facts.pipelineUid !== pipelineUid || pipeline !== place.pipeline || stack !== place.stack) {
-    throw new BackupError("BACKUP_FORM", `${file}: damaged. Run \`sealflow keys restore\` again`);
+  const damaged = () => new BackupError("BACKUP_FORM", `${file}: damaged. Run \`sealflow keys restore\` again`);
+  let read: KeyBackup;
+  try {
+    read = parse(keyBackup, JSON.parse(readPrivateFile(file, "restored root")), "restored root");
+  } catch (error) {
+    if (error instanceof KeyError) throw error;
+    throw damaged(); // the cause could quote the content
   }
-  return { v: 1, pipeline, stack, stackUuid, pipelineUid, root };
+  const facts = publicFacts(parseRoot(read.root, file), read.stackUuid, read.pipeline);
+  const fits = facts.pipelineUid === read.pipelineUid && read.pipeline === place.pipeline && read.stack === place.stack;
+  if (!fits) throw damaged();
+  return read;
 }
 
 export const removeRestored = (place: Place): void => rmSync(fileOf(place, "restored"), { force: true });
@@ -48,10 +54,14 @@ export function writeBackupRecord(place: Place, keys: { pipelineUid: string; fin
 }
 
 /** @returns the fingerprint of the root that was backed up; undefined: none was, as far as this machine knows. */
-export function backedUp(place: Place): string | undefined {
-  const file = fileOf(place, "backup");
+export const backedUp = (place: Place): string | undefined => recordOf(place)?.fingerprint;
+
+/** @returns the id of the pipeline that was backed up from here. */
+export const backedUpPipeline = (place: Place): string | undefined => recordOf(place)?.pipelineUid;
+
+function recordOf(place: Place): { pipelineUid: string; fingerprint: string } | undefined {
   try {
-    return parse(backupRecord, JSON.parse(readFileSync(file, "utf8")), "backup record").fingerprint;
+    return parse(backupRecord, JSON.parse(readFileSync(fileOf(place, "backup"), "utf8")), "backup record");
   } catch {
     return undefined; // a reminder too many does no harm
   }

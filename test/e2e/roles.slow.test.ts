@@ -11,7 +11,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { createRoot, formatRoot } from "../../owner/keys";
+import { sealBackup } from "../../owner/backup";
+import { createRoot, formatRoot, publicFacts } from "../../owner/keys";
 import { ok, printed, sealflow } from "../support/cli";
 import { createProject, type Project } from "../support/project";
 
@@ -152,6 +153,18 @@ it.each([
     const recovery = (await ok(project, ["keys", "new", "recovery.jwk"])).stdout.split("\n")[0] as string;
     await ok(project, ["keys", "backup", "--to", recovery, "--out", "backup.json"]);
     await ok(project, ["keys", "restore", "backup.json", "--key", "recovery.jwk", "--check"]);
+    const theirs = createRoot(Buffer.alloc(32, 9));
+    const names = {
+      v: 1,
+      pipeline: "spam",
+      stack: "dev",
+      stackUuid: "0".repeat(32),
+      root: formatRoot(theirs),
+    } as const;
+    const { pipelineUid } = publicFacts(theirs, names.stackUuid, "spam");
+    project.write("theirs.json", await sealBackup({ ...names, pipelineUid }, [recovery]));
+    const exchanged = await sealflow(project, ["keys", "restore", "theirs.json", "--key", "recovery.jwk"]);
+    expect([exchanged.code, exchanged.stderr]).toEqual([1, expect.stringContaining("as deployed from here")]);
     const state = JSON.parse((await project.pulumi(["stack", "export", "--show-secrets", "-s", "dev"])).stdout);
     const minted = JSON.stringify(state).match(/sealflow-root\.1\.g1\.([A-Za-z0-9_-]{43})/)?.[1];
     const root = outside ? ROOT_KEY : (minted as string);
@@ -170,7 +183,13 @@ it.each([
       rmSync(at(lost), { recursive: true });
     }
     const out = outside ? ["--out", outside.path] : [];
-    await ok(project, ["keys", "restore", "backup.json", "--key", "recovery.jwk", ...out]);
+    const restore = ["keys", "restore", "backup.json", "--key", "recovery.jwk", ...out];
+    for (const pin of [[], ["--pipeline-id", "0".repeat(64)]]) {
+      const refused = await sealflow(project, [...restore, ...pin]);
+      expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("[BACKUP_OTHER]")]);
+    }
+    expect(existsSync(at(".sealflow/keys"))).toBe(false);
+    await ok(project, [...restore, "--pipeline-id", uid]);
     expect(statSync(at(".sealflow/keys/dev/spam.restored.json")).mode & 0o777).toBe(0o600);
     if (rootFile)
       expect([statSync(rootFile).mode & 0o777, readFileSync(rootFile, "utf8").trim()]).toEqual([0o600, ROOT]);

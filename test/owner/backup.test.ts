@@ -68,6 +68,11 @@ describe("a backup of keys", () => {
     await expect(openBackup(text, mine, "b.json")).rejects.toMatchObject({ code: "BACKUP_FORM" });
   });
 
+  it.each(["../../..", "a/b", "", "..", "A"])("of a stack called %j is refused: names become files", async (stack) => {
+    const sealed = await sealBackup({ ...backup, stack }, [rawPublic(mine)]);
+    await expect(openBackup(sealed, mine, "b.json")).rejects.toMatchObject({ code: "BACKUP_FORM" });
+  });
+
   it("content that does not fit together is refused, and not quoted", async () => {
     const wrong = { ...backup, pipelineUid: "f".repeat(64) };
     const jwe = await new GeneralEncrypt(Buffer.from(JSON.stringify(wrong)))
@@ -102,6 +107,23 @@ describe("restored keys", () => {
     const file = writeRestored(home, backup);
     writeFileSync(file, JSON.stringify({ ...backup, stackUuid: "1".repeat(32) }), { mode: 0o600 });
     expect(() => readRestored(place)).toThrow(/damaged/);
+    removeRestored(place);
+  });
+
+  it("that are half written are not quoted", () => {
+    const file = writeRestored(home, backup);
+    for (const text of [backup.root, `{"root":"${backup.root}`, JSON.stringify({ ...backup, more: backup.root })]) {
+      writeFileSync(file, text, { mode: 0o600 });
+      expect(() => readRestored(place)).toThrow(/damaged/);
+      const refused = (() => {
+        try {
+          return readRestored(place);
+        } catch (error) {
+          return `${(error as Error).stack} ${String((error as Error).cause)}`;
+        }
+      })();
+      expect(refused).not.toContain(backup.root.slice(0, 20));
+    }
     removeRestored(place);
   });
 
