@@ -18,11 +18,16 @@ export interface RevokeOptions extends Choice {
   readonly reason?: string;
 }
 
+const NO_ROOT =
+  `the root secret is needed: ${ROOT_VARIABLE} is not set, and there is no --root <file>. Where Pulumi's state holds it, ` +
+  "a backup gives it: npx sealflow keys backup --to <key>, then keys restore <backup> --key <file> --out <root file>";
+
 /** `sealflow revoke`: the deployed version starts, claims and commits nothing any more. Only the owner's root can. */
 export async function revoke(context: Context, options: RevokeOptions): Promise<number> {
   const deployed = choosePipeline(context.home, options);
   const { ledgerKey, pipelineUid, ownerPublicKey, name, descriptor } = deployed.connection;
   const { cwd, env } = context.io;
+  if (options.root === undefined && !env[ROOT_VARIABLE]) throw new KeyError("KEY_MISSING", NO_ROOT);
   const source =
     options.root === undefined
       ? ({ source: "env" } as const)

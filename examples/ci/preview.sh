@@ -51,10 +51,17 @@ tell() {
   fi
   if [ "$status" -eq 0 ] && [ "$rules" -ne 0 ]; then
     {
-      echo "### Rules that this change breaks"
+      # Without this heading of the engine the pack did not run, and what it printed last says why.
+      if grep -q '^Policies:' "$folder/policies.txt"; then
+        echo "### Rules that this change breaks"
+        wanted=(sed -n '/^Policies:/,/^Diagnostics:/{/^Diagnostics:/!p}')
+      else
+        echo "### The policy pack did not run, so no rule was checked"
+        wanted=(tail -n 20)
+      fi
       echo
       # Indented by four: Markdown shows it as it is, as long as nothing else in it ends a line.
-      sed -n '/^Policies:/,/^Diagnostics:/{/^Diagnostics:/!p}' "$folder/policies.txt" |
+      "${wanted[@]}" "$folder/policies.txt" |
         LC_ALL=C tr -d '\000-\010\013-\037\177' | head -c 4000 | sed 's/^/    /'
     } >>"$comment"
   fi

@@ -120,6 +120,11 @@ it("a job that may write tells what another collected, and runs nothing of the c
     expect(rules).toMatch(/^(?: {4}.*\n)+$/);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be left.
     expect(rules).not.toMatch(/[\r\u001b]/);
+    project.write("collected/policies.txt", "needs a package\n# Approved\n");
+    expect((await script("preview.sh", ["--tell", "collected", "comment.md"], {})).code).toBe(1);
+    expect(project.read("comment.md")).toMatch(
+      /### The policy pack did not run, so no rule was checked\n\n {4}needs a package\n {4}# Approved\n$/,
+    );
     project.write("collected/preview.json", "## Approved");
     expect((await script("preview.sh", ["--tell", "collected", "comment.md"], {})).code).toBe(1);
     expect(project.read("comment.md")).toMatch(/^## The trust diff cannot be shown\n/);
