@@ -11,7 +11,7 @@ import { ENGINE_VERSION, MINIMUM_ENGINE_VERSION, MINIMUM_GO_VERSION } from "./ve
 
 export interface EnsureEngineOptions {
   onProgress?: OnProgress;
-  /** Environment to search by: PATH, SEALFLOW_CACHE, XDG_CACHE_HOME. Default: this process's. */
+  /** Environment to search by: PATH, SEALFLOW_CACHE, SEALFLOW_ENGINE, XDG_CACHE_HOME. Default: this process's. */
   env?: NodeJS.ProcessEnv;
   /** How an engine is made when neither PATH nor the cache has one, in this order. For tests. */
   makers?: Maker[];
@@ -58,7 +58,8 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
 
   const folder = engineFolder(cache);
   requireOwn(join(folder, "bin", "pulumi"), "the engine");
-  const cached = await fromCache(folder);
+  const pinned = env.SEALFLOW_ENGINE === "built";
+  const cached = await fromCache(folder, pinned);
   if (cached !== undefined && !("why" in cached)) return cached;
   if (cached !== undefined) skip("cache", cached.why);
 
@@ -68,13 +69,17 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
     waiting = true;
   });
   try {
-    const meanwhile = await fromCache(folder);
+    const meanwhile = await fromCache(folder, pinned);
     if (meanwhile !== undefined && !("why" in meanwhile)) return meanwhile;
     for (const maker of options.makers ?? MAKERS) {
+      if (pinned && maker.source === "official") {
+        skip(maker.label, "only TLS vouches for it, and SEALFLOW_ENGINE=built wants the pinned modules");
+        continue;
+      }
       report(maker.source === "official" ? "official" : "install", `Pulumi ${ENGINE_VERSION}: ${maker.label}`);
       const why = await makeEngine(folder, maker, report);
       if (why === undefined) {
-        const made = await fromCache(folder);
+        const made = await fromCache(folder, pinned);
         if (made !== undefined && !("why" in made)) return { ...made, source: maker.source };
       }
       skip(maker.label, why ?? "it does not run here");
@@ -85,10 +90,11 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   throw new EngineError("ENGINE_UNAVAILABLE", unavailable(reasons));
 }
 
-/** The engine of the cache with its launchers brought up to date. */
-async function fromCache(folder: string): Promise<Engine | { why: string } | undefined> {
+/** The engine of the cache with its launchers brought up to date. @param pinned only one that was built here. */
+async function fromCache(folder: string, pinned: boolean): Promise<Engine | { why: string } | undefined> {
   const pulumi = cachedEngine(folder);
   if (pulumi === undefined) return undefined;
+  if (pinned && madeBy(folder) !== "built") return { why: `${pulumi}: is of the official installation` };
   const answer = await engineVersion(pulumi);
   if ("why" in answer) return { why: `${pulumi}: ${answer.why}` };
   if (madeBy(folder) === "built") installLaunchers(folder, process.execPath);

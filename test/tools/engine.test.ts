@@ -34,8 +34,8 @@ function program(file: string, output: string, code = 0): void {
   chmodSync(file, 0o755);
 }
 
-function find(makers: Maker[] = [], events: EngineProgress[] = []): Promise<Engine> {
-  const env = { PATH: `${join(folder, "path")}:${SYSTEM_PATH}`, SEALFLOW_CACHE: join(folder, "cache") };
+function find(makers: Maker[] = [], events: EngineProgress[] = [], more: NodeJS.ProcessEnv = {}): Promise<Engine> {
+  const env = { PATH: `${join(folder, "path")}:${SYSTEM_PATH}`, SEALFLOW_CACHE: join(folder, "cache"), ...more };
   return ensureEngine({ env, makers, onProgress: (event) => events.push(event) });
 }
 
@@ -104,6 +104,15 @@ describe("the cache", () => {
     };
     await expect(find([half])).rejects.toMatchObject({ code: "ENGINE_UNAVAILABLE" });
     expect(readdirSync(join(folder, "cache", "engine"))).toEqual([]);
+  });
+
+  it("takes nothing for which only TLS vouches where SEALFLOW_ENGINE=built says so", async () => {
+    const built = { SEALFLOW_ENGINE: "built" };
+    const official: Maker = { ...works, source: "official", label: "an installation that works" };
+    await expect(find([official], [], built)).rejects.toThrow(/only TLS vouches for it/);
+    expect(await find([official])).toMatchObject({ source: "official" });
+    expect(await find([official, works], [], built)).toMatchObject({ source: "built" });
+    expect(await find([fails], [], built)).toMatchObject({ source: "cache" });
   });
 
   it("is filled once when two ask at the same time", async () => {
