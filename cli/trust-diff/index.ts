@@ -179,10 +179,12 @@ const REVIEWED =
 
 function hiddenChanges({ name, op, before, after }: PreviewStep, kind: string): TrustChange[] {
   if (op === "delete") return [];
-  const secrets = placesOf(SECRET, after).filter((path) => !SECRETS.test(path));
-  const unknown = placesOf(UNKNOWN, after).filter(
-    (path) => REVIEWED.test(path) || waived(path.split(".").pop() ?? "") !== undefined,
+  const reviewed = (path: string): boolean => REVIEWED.test(path) || waived(path.split(".").pop() ?? "") !== undefined;
+  // What a platform is set up with has secrets of its own, such as a cloud's credentials.
+  const secrets = placesOf(SECRET, after).filter(
+    (path) => !SECRETS.test(path) && (Object.hasOwn(KINDS, kind) || reviewed(path)),
   );
+  const unknown = placesOf(UNKNOWN, after).filter(reviewed);
   const old = new Set(placesOf(SECRET, before));
   const hidden = (path: string, means: string): TrustChange => ({
     area: "hidden",

@@ -183,6 +183,14 @@ describe("a change that wants to pass unseen", () => {
     expect(first).not.toContain("command");
   });
 
+  it("a platform's own credentials are no riddle, its waivers are", async () => {
+    const after = { azure: { clientSecret: "[secret]" }, acknowledgeStockGuestImage: "[secret]" };
+    const { stdout } = await diff([step("create", "AksPeerPods", "pool", undefined, after)]);
+    const hidden = stdout.split("### ").find((part) => part.startsWith("What this review")) ?? "";
+    expect(hidden).toContain("`pool: acknowledgeStockGuestImage`: a secret");
+    expect(hidden).not.toContain("clientSecret");
+  });
+
   it("a new identity is told whole: the key broker that gets its keys, what its guest is and may", async () => {
     const after = {
       step: "a",
