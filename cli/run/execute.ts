@@ -43,11 +43,13 @@ export async function executeRun(
   progress.note(`run ${shortRun(run)} of ${deployed.connection.stack}/${deployed.connection.name} is open`);
   let end: Awaited<ReturnType<Backend>>;
   let refused: Refused | undefined;
-  const stopped = (): void => {
+  /** A run that was opened and is left: otherwise each repetition would leave another. */
+  const left = (): void => {
     const [id, choice] = [shortRun(run), choiceOf(context.home, deployed.connection)];
     context.say(
       `run ${id} stays open. Go on: npx sealflow run --resume ${id}${choice}; give it up: npx sealflow cancel ${id}${choice}`,
     );
+    if (!context.io.signal.aborted) return;
     context.say("a step that was at work has used an attempt up; without another (its retry.limit) it will be refused");
   };
   try {
@@ -67,13 +69,13 @@ export async function executeRun(
       signal: context.io.signal,
     });
   } catch (error) {
-    if (context.io.signal.aborted) stopped();
+    left();
     throw error;
   } finally {
     progress.end();
   }
   if (end !== "detached" && context.io.signal.aborted) {
-    stopped();
+    left();
     context.io.signal.throwIfAborted();
   }
   const status = await session.ledger.run(run, await session.read());

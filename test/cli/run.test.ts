@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
+import { CliError } from "../../cli/errors";
 import { writeKeyFile } from "../../owner/keys";
 import { openBytes } from "../../protocol/stream";
 import { call } from "./support/call";
@@ -291,6 +292,16 @@ describe("a run that does not succeed", () => {
     expect(idle.json.state).toBe("open");
     const cancelled = await sealflow("cancel", idle.json.run, "--reason", "not needed", "--json");
     expect(cancelled.json).toMatchObject({ state: "cancelled" });
+  });
+
+  test("a run whose backend cannot begin stays open, and is offered instead of another", async () => {
+    const backend = () => Promise.reject(new CliError("USAGE", "no cluster here"));
+    const { code, stderr } = await call(["run"], { cwd: project.dir, backend });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/run ([0-9a-f]{12}) stays open\. Go on: npx sealflow run --resume \1; .*cancel \1\n/);
+    expect(stderr).not.toContain("attempt");
+    const id = /cancel ([0-9a-f]{12})/.exec(stderr)?.[1] ?? "";
+    expect((await sealflow("cancel", id)).code).toBe(0);
   });
 
   test("defaults of the program hold where the caller says nothing", async () => {
