@@ -8,6 +8,7 @@ import type { Context } from "./context";
 import { LedgerError, STATUS } from "./errors";
 import { bearer, bodyOf, type Served, tokenOf } from "./input";
 import { Metrics } from "./metrics";
+import { json } from "./output";
 import { type Reader, requireReader } from "./state/authority";
 import { postClaim } from "./state/claims";
 import { postCommit } from "./state/commits";
@@ -45,46 +46,46 @@ export function createApp({ ctx, objects, log }: AppOptions): Hono<Served> {
   app.onError((error) => refusal(error, log));
   app.notFound((c) => refusal(new LedgerError("NOT_FOUND", `${c.req.method} ${c.req.path}: no such call`), log));
 
-  app.get("/v1/key", async (c) => c.json({ ledgerKey: ctx.signer.ledgerKey, head: await head() }));
-  app.get("/v1/heads", async (c) => c.json(await heads(ctx, c.req.query("old"))));
+  app.get("/v1/key", async (c) => json(c, { ledgerKey: ctx.signer.ledgerKey, head: await head() }));
+  app.get("/v1/heads", async (c) => json(c, await heads(ctx, c.req.query("old"))));
   app.post("/v1/pipelines", async (c) => {
     const registered = await registerDescriptor(ctx, await tokenOf(c));
-    return c.json({ ...registered, head: await head() });
+    return json(c, { ...registered, head: await head() });
   });
   app.get("/v1/pipelines/:uid", async (c) => {
     const { pipelineUid } = await reader(ctx, c, c.req.param("uid"));
-    return c.json({ descriptors: await pipelineVersions(ctx, pipelineUid), head: await head() });
+    return json(c, { descriptors: await pipelineVersions(ctx, pipelineUid), head: await head() });
   });
   app.post("/v1/pipelines/:uid/revoke", async (c) => {
     await postRevoke(ctx, c.req.param("uid"), await tokenOf(c));
-    return c.json({ head: await head() });
+    return json(c, { head: await head() });
   });
-  app.post("/v1/runs", async (c) => c.json({ ...(await openRun(ctx, await tokenOf(c))), head: await head() }));
+  app.post("/v1/runs", async (c) => json(c, { ...(await openRun(ctx, await tokenOf(c))), head: await head() }));
   app.get("/v1/runs", async (c) => {
     const { pipelineUid } = await reader(ctx, c, c.req.query("pipeline"));
-    return c.json({ runs: await runsOf(ctx, pipelineUid) });
+    return json(c, { runs: await runsOf(ctx, pipelineUid) });
   });
   app.get("/v1/runs/:run", async (c) => {
     const { pipelineUid } = await reader(ctx, c);
-    return c.json(await runStatus(ctx, c.req.param("run"), pipelineUid));
+    return json(c, await runStatus(ctx, c.req.param("run"), pipelineUid));
   });
   app.get("/v1/runs/:run/log", async (c) => {
     const { pipelineUid } = await reader(ctx, c);
-    return c.json(await exportRun(ctx, c.req.param("run"), pipelineUid));
+    return json(c, await exportRun(ctx, c.req.param("run"), pipelineUid));
   });
   app.post("/v1/runs/:run/cancel", async (c) => {
     const cancelled = await cancelRun(ctx, c.req.param("run"), await tokenOf(c));
-    return c.json({ ...cancelled, head: await head() });
+    return json(c, { ...cancelled, head: await head() });
   });
-  app.post("/v1/claims", async (c) => c.json({ token: await postClaim(ctx, await tokenOf(c)) }));
-  app.post("/v1/commits", async (c) => c.json({ token: await postCommit(ctx, await tokenOf(c)) }));
-  app.post("/v1/parts", async (c) => c.json({ token: await postParts(ctx, await tokenOf(c)) }));
-  app.post("/v1/objects", async (c) => c.json(await postUpload(ctx, await tokenOf(c))));
+  app.post("/v1/claims", async (c) => json(c, { token: await postClaim(ctx, await tokenOf(c)) }));
+  app.post("/v1/commits", async (c) => json(c, { token: await postCommit(ctx, await tokenOf(c)) }));
+  app.post("/v1/parts", async (c) => json(c, { token: await postParts(ctx, await tokenOf(c)) }));
+  app.post("/v1/objects", async (c) => json(c, await postUpload(ctx, await tokenOf(c))));
   app.get("/v1/events", async (c) => events(ctx, c, await reader(ctx, c, c.req.query("pipeline"))));
 
   if (objects) {
     const { store, key } = objects;
-    app.put("/objects/*", (c) => putObject(store, key, c.req.url, bodyOf(c), ctx.now()));
+    app.put("/objects/*", async (c) => json(c, ...(await putObject(store, key, c.req.url, bodyOf(c), ctx.now()))));
     app.get("/objects/*", (c) => getObject(store, key, c.req.raw, ctx.now()));
   }
 

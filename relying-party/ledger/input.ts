@@ -12,11 +12,20 @@ export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** Where only a JWS will do, its own parser refuses a slot. */
 const tokenBody = object({ token: opening });
 
+/** What is used of Node's answer. */
+interface Answering {
+  writeHead(status: number, headers: Record<string, string | number>): unknown;
+  end(text: string): unknown;
+}
+
 /** What Node's server gives beside the request, when it came by one. */
 export interface Served {
-  readonly Bindings: { readonly incoming?: Pick<IncomingMessage, "headers" | "iterator"> };
+  readonly Bindings: {
+    readonly incoming?: Pick<IncomingMessage, "headers" | "iterator">;
+    readonly outgoing?: Answering;
+  };
 }
-type Http = Context<Served>;
+export type Http = Context<Served>;
 
 /**
  * The bytes of the body as they come. From Node's own message where there is one: as a Web stream each chunk takes

@@ -104,6 +104,23 @@ describe("an upload", () => {
     expect(readdirSync(join(dir, "objects/tmp"))).toEqual([]);
   });
 
+  it("is answered in JSON, and counted by its status", async () => {
+    const { port } = server.address() as AddressInfo;
+    const path = await put();
+    const counted = async (status: number) => {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const line = new RegExp(`_requests_total\\{method="PUT",route="/objects/\\*",status="${status}"\\} (\\d+)`);
+      return Number(line.exec(text)?.[1] ?? 0);
+    };
+    const before = [await counted(200), await counted(201)] as const;
+    for (const status of [201, 200]) {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method: "PUT", body: "bytes" });
+      expect([answer.status, answer.headers.get("content-type")]).toEqual([status, "application/json"]);
+      expect(await answer.json()).toEqual({ digest: sha256hex("bytes"), size: 5 });
+    }
+    expect([await counted(200), await counted(201)]).toEqual([before[0] + 1, before[1] + 1]);
+  });
+
   it.each([10, 200_000])("that breaks off after %d bytes leaves nothing", async (length) => {
     const path = await put();
     await new Promise<void>((resolve) => {

@@ -5,17 +5,18 @@ import { LedgerError } from "../errors";
 import type { FsStore } from "./fs";
 import { verifyUrl } from "./urls";
 
+/** @returns answer and status. */
 export async function putObject(
   store: FsStore,
   key: KeyObject,
   at: string,
   body: AsyncIterable<Uint8Array>,
   now: number,
-): Promise<Response> {
+): Promise<[object, 200 | 201]> {
   const { url, name } = target(at);
   verifyUrl(key, url, "put", name, now);
   const { digest, size, created } = await store.put(name, body);
-  return Response.json({ digest, size }, { status: created ? 201 : 200 });
+  return [{ digest, size }, created ? 201 : 200];
 }
 
 export async function getObject(store: FsStore, key: KeyObject, req: Request, now: number): Promise<Response> {
