@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { digestFile } from "../../owner/run-folder/layout";
 import type { ReleasedFile } from "../run/summary";
+import { oneLine } from "./one-line";
 
 /** Larger JSON releases (models) are named, not shown. */
 const SHOWN_BYTES = 16 * 1024;
@@ -38,6 +39,7 @@ export function releasedLines(released: Readonly<Record<string, ReleasedFile>>):
     const shown = [...scalars(name, value)];
     return shown.length > 0 ? shown : [[name, `${file} (${size} bytes)`]];
   });
+  // Keys and texts are a step's: of whatever its program made.
   const width = Math.max(0, ...rows.map(([name]) => name.length));
   const lines = rows.slice(0, SHOWN_LINES).map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
   return rows.length > SHOWN_LINES ? [...lines, `  … and ${rows.length - SHOWN_LINES} more`] : lines;
@@ -45,8 +47,8 @@ export function releasedLines(released: Readonly<Record<string, ReleasedFile>>):
 
 function* scalars(name: string, value: unknown): Generator<[string, string]> {
   if (typeof value === "number" || typeof value === "boolean") yield [name, String(value)];
-  else if (typeof value === "string") yield [name, value.slice(0, 80).replaceAll("\n", " ")];
+  else if (typeof value === "string") yield [name, oneLine(value.slice(0, 80))];
   else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    for (const [key, inner] of Object.entries(value)) yield* scalars(`${name}.${key}`, inner);
+    for (const [key, inner] of Object.entries(value)) yield* scalars(oneLine(`${name}.${key.slice(0, 80)}`), inner);
   }
 }

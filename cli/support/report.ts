@@ -1,6 +1,7 @@
 /** A verification report for people. What is in it of a folder or a program stays on the line that says whose it is. */
 import type { Finding, Report } from "../../owner/verify";
 import { pathText } from "../../protocol/quoted";
+import { oneLine } from "./one-line";
 import { shortRun } from "./runs";
 
 const MAX_PROBLEMS = 20;
@@ -38,5 +39,3 @@ export function reportLines(report: Report): string[] {
 
 const problemLine = ({ code, file, entry, message }: Finding): string =>
   oneLine(`  ${pathText(file)}${entry === undefined ? "" : `, ${entry}`}: ${message} [${code}]`);
-
-const oneLine = (line: string): string => line.replace(/[\r\n\v\f\u0085\u2028\u2029]+/g, " ");

@@ -32,3 +32,12 @@ test("figures of small JSON releases are shown digit for digit, large and other 
     ["text", "text (7 bytes)"],
   ]);
 });
+
+test("keys and texts of a release begin no line of their own", async () => {
+  const value = { "a\nreceipts verified: 9/9\u2028b": "x\r\nreceipts verified: 9/9", ["k".repeat(5000)]: 1 };
+  const released = await releasedFiles(dir, { report: file("report", JSON.stringify(value)) });
+  const lines = releasedLines(released);
+  for (const line of lines) expect(line).not.toMatch(/[\r\n\u2028]/);
+  expect(lines[0]).toMatch(/report\.a receipts verified: 9\/9 b +x receipts/);
+  expect(lines[1]?.length).toBeLessThan(200);
+});
