@@ -125,12 +125,18 @@ function changeOf(step: PreviewStep, kind: string, replaced: ReadonlySet<string>
     area: PLATFORM.test(kind) ? ("platform" as const) : ("other" as const),
     means: every(kind),
   };
-  const { op, quiet, name: subject, before, after, reasons } = step;
+  const { op, quiet, stays, name: subject, before, after, reasons } = step;
   const all = op === "delete" ? [] : fieldChanges(before, after, UNTOLD, reasons);
   const fields = kind === "PipelineVersion" ? all.filter((field) => !followsIdentity(field, after, replaced)) : all;
   if (quiet && fields.length === 0) return [];
-  return [{ area, op, subject, means: quiet ? QUIET : means[op], fields }];
+  const taken = op === "delete" || op === "replace";
+  return [{ area, op, subject, means: quiet ? QUIET : stays && taken ? STAYS[op] : means[op], fields }];
 }
+
+const STAYS = {
+  delete: "ONLY LEAVES THE STATE (retainOnDelete or deletedWith): what it granted or holds stays as it is",
+  replace: "is made anew, and the one before STAYS AS IT IS (retainOnDelete or deletedWith)",
+} as const;
 
 const QUIET = "nothing is done now, and whatever is next done to it takes these values";
 

@@ -7,6 +7,8 @@ export interface PreviewStep {
   readonly op: "create" | "update" | "replace" | "delete";
   /** The engine counts it as unchanged and does nothing, but the state takes new inputs or options all the same. */
   readonly quiet: boolean;
+  /** What goes only leaves the state: nothing is taken back. */
+  readonly stays: boolean;
   readonly type: string;
   readonly name: string;
   readonly urn: string;
@@ -67,9 +69,12 @@ export function readPreview(text: string): Preview {
     if (op === "same" && !differs(step)) continue;
     steps.set(`${step.op} ${item.urn}`, step);
   }
+  const going = new Set([...steps.values()].filter(({ op }) => op === "delete").map(({ urn }) => urn));
   const summary = isValues(digest.changeSummary) ? Number(digest.changeSummary.same ?? 0) : 0;
   return {
-    steps: [...steps.values()],
+    steps: [...steps.values()].map((step) =>
+      going.has(String(step.options.before.deletedWith)) ? { ...step, stays: true } : step,
+    ),
     unchanged: Math.max(unchanged, summary),
     unseen: Math.max(0, summary - unchanged),
     errors: errorsOf(digest.diagnostics),
@@ -85,6 +90,7 @@ function stepOf(item: Values, urn: string, op: PreviewStep["op"] | "same"): Prev
   return {
     op: op === "same" ? "update" : op,
     quiet: op === "same",
+    stays: item.op === "discard" || old.retainOnDelete === true,
     type: String(next.type ?? old.type ?? urn.split("::")[2]?.split("$").pop() ?? ""),
     name: urn.split("::").slice(3).join("::"),
     urn,

@@ -166,6 +166,22 @@ describe("a change that wants to pass unseen", () => {
     expect(stdout).toMatch(/### Code that the deployment runs[^#]*~ `token: provider`/);
   });
 
+  it.each([
+    ["retainOnDelete", { retainOnDelete: true }, true],
+    ["deletedWith something that goes", { deletedWith: "urn:pulumi:prod::p::a:b:C::dummy" }, true],
+    ["deletedWith something that stays", { deletedWith: "urn:pulumi:prod::p::a:b:C::other" }, false],
+  ])("what is said to go, with the option %s", async (_what, option, stays) => {
+    const gone = step("delete", "StepIdentity", "spam-a", { step: "a" }) as { oldState: object };
+    const other = step("replace", "StepIdentity", "spam-b", { step: "b" }, { step: "b", tee: "tdx" }) as typeof gone;
+    const steps = [gone, other].map((item) => ({ ...item, oldState: { ...item.oldState, ...option } }));
+    const dummy = { op: "delete", urn: "urn:pulumi:prod::p::a:b:C::dummy", oldState: { type: "a:b:C", inputs: {} } };
+    const { stdout } = await diff([...steps, dummy]);
+    expect(stdout.includes("− `spam-a`: ONLY LEAVES THE STATE")).toBe(stays);
+    expect(stdout.includes("± `spam-b`: is made anew, and the one before STAYS AS IT IS")).toBe(stays);
+    expect(stdout.includes("gets no keys any more")).toBe(!stays);
+    expect(stdout.includes("gets none any more")).toBe(!stays);
+  });
+
   it("a waiver, a recipient or a whole input that is marked as a secret or unknown is named as hidden", async () => {
     const after = {
       step: "a",

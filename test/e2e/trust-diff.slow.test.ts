@@ -77,9 +77,12 @@ it("another public key for a step whose identity stays", async () => {
   expect(text).toContain("x".repeat(43));
 });
 
-it("data from a file that this machine does not have counts as unchanged, and is told all the same", async () => {
+it("data from another file: told when it is there, refused when it is not, as content that stayed elsewhere", async () => {
+  project.write("private.jsonl", "{}\n");
+  expect(await told({ rows: "private.jsonl" })).toContain("`source.path`: `rows.jsonl` → `private.jsonl`");
   const text = await told({ rows: "/home/owner/private.jsonl" });
-  expect(text).toContain("`source.path`: `rows.jsonl` → `/home/owner/private.jsonl`");
+  expect(text).toContain("**The preview failed");
+  expect(text).toContain("/home/owner/private.jsonl");
 });
 
 it("what was held back from being deleted no longer is", async () => {
