@@ -97,6 +97,7 @@ const BEGGAR = `process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
 
   it("13, starts steps before their inputs, twice, and after their commit: they wait, one counts, SUPERSEDED", async () => {
     const run = await victim.abandonedRun();
+    expect(await victim.steps(run)).toMatchObject({ first: { state: "waiting", attempts: 0 } });
     const early = await victim.startWorkflow(run, ["first"]);
     // The node's own word, and then the runner's: the ledger told it to wait. A pod may have gone since it was listed.
     const waits = async (pod: string) =>

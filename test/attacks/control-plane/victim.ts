@@ -138,7 +138,11 @@ export class Victim {
 
   /** A run that the owner opened and whose Workflow the attacker has deleted. */
   async abandonedRun(): Promise<string> {
-    const restore = await this.rewrite((spec) => Object.assign(spec, { suspend: true }));
+    // Argo takes no `suspend` from a template: a Workflow that begins with a pause starts nothing.
+    const restore = await this.rewrite((spec) => {
+      spec.templates.push({ name: "pause", suspend: {} });
+      spec.entrypoint = "pause";
+    });
     const following = this.run("--params", "params.json").catch((error: Error) => error);
     const mine = await eventually("the owner's Workflow", async () =>
       (await this.stage.api.list(`${GROUP}/workflows`)).items.find(
