@@ -8,6 +8,7 @@
  * Tar Format".
  */
 import { buffer } from "./bytes";
+import { quoted } from "./quoted";
 
 export const BLOCK = 512;
 /** Longest path that Linux opens, bytes, without the closing zero. */
@@ -23,7 +24,7 @@ export class TarRefusal extends Error {
     readonly what: string,
     found?: string,
   ) {
-    super(found === undefined ? what : `${what}: ${JSON.stringify(found)}`);
+    super(found === undefined ? what : `${what}: ${quoted(found)}`);
   }
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import * as path from "node:path";
 import { isName } from "../protocol/names";
+import { quoted } from "../protocol/quoted";
 import { ProviderError } from "./server/errors";
 
 /** A reader sees the old bytes or the new ones, never half; also after a crash. */
@@ -45,7 +46,7 @@ export function stackFolder(
   { stack, pipeline }: { stack: string; pipeline: string },
 ): string {
   for (const [what, name] of Object.entries({ stack, pipeline })) {
-    if (typeof name !== "string" || !isName(name)) throw foreign(`${what} ${JSON.stringify(name)}`);
+    if (typeof name !== "string" || !isName(name)) throw foreign(`${what} ${quoted(String(name))}`);
   }
   return path.join(home, kind, stack);
 }
@@ -53,7 +54,7 @@ export function stackFolder(
 /** A folder right below `<home>/<kind>`, by its path out of the stack's state. @throws ProviderError INPUT */
 export function ownFolder(home: string, kind: string, folder: string): string {
   const name = path.relative(path.join(home, kind), folder);
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) throw foreign(folder);
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) throw foreign(quoted(folder));
   return folder;
 }
 

@@ -4,7 +4,8 @@ import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync 
 import * as path from "node:path";
 import { projectEnvironment } from "../../cli/engine";
 import { ok, sealflow } from "../support/cli";
-import { createProject, type Project } from "../support/project";
+import { countProject } from "../support/count";
+import type { Project } from "../support/project";
 
 jest.setTimeout(420_000);
 
@@ -22,10 +23,7 @@ new ConfidentialPipeline("spam", { spec: p.toJSON(), inputs: { rows: dataset.fil
 
 let project: Project;
 beforeAll(async () => {
-  project = createProject(PROGRAM);
-  project.write("count/count.js", "// counts\n");
-  project.write("rows.jsonl", "{}\n");
-  project.write("stacks/args.json", "{}");
+  project = countProject(PROGRAM);
   for (const script of ["preview.sh", "drift.sh"]) {
     copyFileSync(path.join(CHECKOUT, "examples/ci", script), path.join(project.dir, script));
   }

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { ok, sealflow } from "../support/cli";
-import { createProject, type Project } from "../support/project";
+import { countProject } from "../support/count";
+import type { Project } from "../support/project";
 
 jest.setTimeout(420_000);
 
@@ -27,10 +28,7 @@ new ConfidentialPipeline("spam", { spec: p.toJSON(), inputs: { rows: dataset.fil
 
 let project: Project;
 beforeAll(async () => {
-  project = createProject(PROGRAM);
-  project.write("count/count.js", "// counts\n");
-  project.write("rows.jsonl", "{}\n");
-  project.write("stacks/args.json", "{}");
+  project = countProject(PROGRAM);
   await ok(project, ["dev", "--detach"]);
   await ok(project, ["up", "--stack", "dev"]);
 });

@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { sealedDataset } from "../../provider/resources/sealed-dataset";
 import { sealedImage } from "../../provider/resources/sealed-image";
 import type { Context } from "../../provider/server/context";
+import type { AnyDefinition } from "../../provider/server/definition";
 
 const root = mkdtempSync(path.join(tmpdir(), "sealflow-source-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -20,20 +21,10 @@ const deployed = { sourceDigest: "d".repeat(64) };
 // Only what Check looks at; another relying party is not what this is about.
 const pending = new Set(["relyingParty", "keys"]);
 
-const image = async (now: object, was: object) =>
-  (await sealedImage.check?.(
-    context,
-    { name: "words", source: now } as never,
-    { source: was, ...deployed } as never,
-    pending,
-  )) ?? {};
-const dataset = async (now: object, was: object) =>
-  (await sealedDataset.check?.(
-    context,
-    { dataset: "t", source: now } as never,
-    { source: was, ...deployed } as never,
-    pending,
-  )) ?? {};
+const check = async (definition: AnyDefinition, inputs: object, was: object) =>
+  (await definition.check?.(context, inputs as never, { source: was, ...deployed } as never, pending)) ?? {};
+const image = (now: object, was: object) => check(sealedImage, { name: "words", source: now }, was);
+const dataset = (now: object, was: object) => check(sealedDataset, { dataset: "t", source: now }, was);
 
 beforeAll(() => {
   mkdirSync(path.join(root, "steps/words"), { recursive: true });

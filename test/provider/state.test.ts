@@ -54,6 +54,11 @@ describe.each(["../../..", "..", "a/../../../..", "", ".", "/"])("a pipeline cal
   });
 });
 
+it("a name that steers terminals is told without doing so", () => {
+  const told = () => removeParameters(context(), { stack: "dev", pipeline: "\u009b2Jp\u202e" });
+  expect(told).toThrow('pipeline "\\u009b2Jp\\u202e"');
+});
+
 it.each(["../victim", "..", ".", ".sealflow/images", ".sealflow/images/../keys", ".sealflow/images/a/b"])(
   "an image in %s is not removed",
   async (layout) => {

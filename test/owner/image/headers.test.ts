@@ -159,6 +159,11 @@ describe("an archive that extractors read differently is refused", () => {
       /pax record that is read in two ways, since it is there twice: "path"/,
     ],
     [
+      "two pax records of a name that steers terminals",
+      () => Buffer.concat([member("x", Buffer.from("6 \x9b=a\n6 \x9b=b\n", "latin1")), member("0", "x"), zeros]),
+      /there twice: "\\u009b"/,
+    ],
+    [
       "two pax headers before one entry",
       () =>
         Buffer.concat([member("x", record("path", "a")), member("x", record("path", "b")), member("0", "x"), zeros]),
